@@ -1,0 +1,1 @@
+"""Measurements: one module a scenario, results recorded in `evidence/results`."""

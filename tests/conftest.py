@@ -1,0 +1,43 @@
+"""What every test shares: the plugins, the event loop, the profiles and the automatic marks."""
+
+import inspect
+import os
+
+import hypothesis
+import pytest
+
+pytest_plugins = ["lab.story"]
+
+hypothesis.settings.register_profile(
+    "firedrill",
+    # A shared machine is slow at times: that is no property of the code under test.
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    # Nothing is carried from run to run, and CI draws the same examples each time.
+    database=None,
+    derandomize="CI" in os.environ,
+    print_blob=True,
+)
+hypothesis.settings.load_profile("firedrill")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run the tests marked `anyio` under asyncio, the loop that the snippets are written for."""
+    return "asyncio"
+
+
+def is_serial(item: pytest.Item) -> bool:
+    """Say whether a test must run alone: it is a drill, or it compares times."""
+    if item.path.name == "test_drill.py":
+        return True
+    function = getattr(item, "function", None)
+    return function is not None and "interleaved" in inspect.unwrap(function).__code__.co_names
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `serial` what runs alone, before `-m` selects."""
+    for item in items:
+        if is_serial(item):
+            item.add_marker(pytest.mark.serial)

@@ -1,0 +1,1 @@
+"""Behaviour tests and drills, one folder a scenario."""
