@@ -75,13 +75,11 @@ def read_text(root: Path, path: str) -> tuple[str | None, list[Problem]]:
 
 def parse_yaml(text: str, path: str, first_line: int = 1) -> Yaml:
     """Parse YAML that starts at a given line of a file; bad input becomes problems."""
-    loader = _Loader(text)
+    lines: dict[Place, int] = {}
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
-        lines: dict[Place, int] = {}
-        problems = []
-        if node is not None:
-            problems = list(_walk(node, (), path, first_line, lines))
+        problems = [] if node is None else list(_walk(node, (), path, first_line, lines))
         value = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -91,12 +89,10 @@ def parse_yaml(text: str, path: str, first_line: int = 1) -> Yaml:
         return Yaml(None, {}, [Problem(path, line, what, mend)])
     except yaml.reader.ReaderError as error:
         line = first_line + text[: error.position].count("\n")
-        what = f"character U+{ord(str(error.character)):04X} is not allowed in YAML"
+        what = f"character U+{int(error.character):04X} is not allowed in YAML"
         return Yaml(None, {}, [Problem(path, line, what, "remove it")])
     except RecursionError:
         return Yaml(None, {}, [Problem(path, first_line, "nested too deeply", "flatten it")])
-    finally:
-        loader.dispose()
     return Yaml(value, lines, problems)
 
 
