@@ -1,0 +1,1 @@
+"""Real servers and instruments for the tests, the measurements and the reader (`make lab`)."""

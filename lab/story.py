@@ -5,7 +5,7 @@ A drill calls `story.scene("...")`, `story.naive("...", admitted=200)` and
 it only records, so a drill reads the same in both.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -66,10 +66,10 @@ TELLER = pytest.StashKey[Teller]()
 
 
 @pytest.fixture
-def story(request: pytest.FixtureRequest) -> Iterator[Story]:
+def story(request: pytest.FixtureRequest) -> Story:
     """Tell the drill: live under `make drill`, silent in any other run."""
     teller = request.config.stash.get(TELLER, Teller())
     function = request.function
     first = (function.__doc__ or function.__name__).strip().splitlines()[0]
     teller.title(request.node.nodeid, first)
-    yield Story(teller)
+    return Story(teller)
