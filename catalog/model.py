@@ -6,7 +6,7 @@ The `Catalog` and what it is made of are what the loader builds from them, joine
 Unknown keys are refused everywhere.
 """
 
-import datetime
+import datetime as dt
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -281,7 +281,7 @@ class RelatedRow(Model):
 class Change(Model):
     """A line of a page's history."""
 
-    date: datetime.date
+    date: dt.date
     what: Annotated[Text, StringConstraints(max_length=200)]
 
 
@@ -396,12 +396,14 @@ class QuestionFront(Model):
 
 
 class PlainFront(Model):
-    """Front matter of a concept page, an about page, the glossary: a title and a description."""
+    """Front matter of a concept page or an about page."""
 
     page_type: Literal["concept", "page"] | None = Field(default=None, alias="page-type")
     title: Label
     description: Text
     status: Literal["draft"] | None = None
+    hide: tuple[Literal["navigation", "toc", "footer"], ...] = ()
+    search: dict[Literal["boost", "exclude"], float | bool] = {}
 
 
 # The catalog -------------------------------------------------------------------------------------
@@ -536,7 +538,7 @@ class Catalog(Model):
     checklist: Checklist
     related: tuple[RelatedRow, ...]
     concepts: tuple[Page, ...] = ()
-    about: tuple[Page, ...] = ()  # docs/about/*.md and docs/glossary.md
+    about: tuple[Page, ...] = ()  # docs/about/*.md
 
     def scenario(self, scenario_id: str) -> Scenario:
         """Give a scenario by id; KeyError when there is none."""

@@ -131,13 +131,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def explain(
-    error: ValidationError, model: type[BaseModel], path: str, source: Yaml
+    error: ValidationError, model: type[BaseModel], path: str, source: Yaml, at: Place = ()
 ) -> list[Problem]:
-    """Turn what pydantic found into problems at the lines of the keys.
-
-    Keys that the caller computed rather than read have no line; their nearest parent's is used.
-    """
-    return [_explain(one, model, path, source) for one in _distinct(error)]
+    """Turn what pydantic found in the value at a place into problems at the lines of the keys."""
+    return [_explain(one, model, path, source, at) for one in _distinct(error)]
 
 
 def _distinct(error: ValidationError) -> Iterator[tuple[str, Place, str, object]]:
@@ -151,11 +148,15 @@ def _distinct(error: ValidationError) -> Iterator[tuple[str, Place, str, object]
 
 
 def _explain(
-    one: tuple[str, Place, str, object], model: type[BaseModel], path: str, source: Yaml
+    one: tuple[str, Place, str, object],
+    model: type[BaseModel],
+    path: str,
+    source: Yaml,
+    at: Place,
 ) -> Problem:
     kind, place, message, value = one
     name = ".".join(str(part) for part in place) or "the whole"
-    line = source.line(place)
+    line = source.line((*at, *place))
     if kind == "missing":
         return Problem(path, line, f"{name} is missing", f"add {place[-1]!r}")
     if kind == "extra_forbidden":
