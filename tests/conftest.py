@@ -6,7 +6,7 @@ import os
 import hypothesis
 import pytest
 
-pytest_plugins = ["pytester", "lab.platform", "lab.story"]
+pytest_plugins = ["pytester", "lab.fixtures", "lab.platform", "lab.story"]
 
 hypothesis.settings.register_profile(
     "firedrill",
