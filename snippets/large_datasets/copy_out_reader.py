@@ -1,0 +1,108 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["psycopg[binary]>=3.3.9,<4"]
+#
+# [tool.firedrill]
+# needs = ["postgres"]
+# browser = false
+# ///
+# SPDX-License-Identifier: MIT-0
+"""COPY (query) TO STDOUT: the shortest way out of PostgreSQL.
+
+The server streams the whole result without round trips. As bytes (a CSV file
+for somebody else) Python only passes blocks on; as rows it parses each value,
+which costs more than a cursor does: measure before you choose it for rows.
+
+Source: https://www.postgresql.org/docs/current/sql-copy.html,
+https://www.psycopg.org/psycopg3/docs/basic/copy.html
+"""
+
+import os
+import sys
+from collections.abc import Generator, Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import Params
+
+
+# --8<-- [start:copy_bytes]
+def copy_bytes(
+    conn: psycopg.Connection[Any],
+    query: LiteralString,
+    params: Params | None = None,
+) -> Generator[bytes, None, None]:
+    """Yield the result as blocks of CSV with a header line, in UTF-8.
+
+    A block may end anywhere in a line. Raises psycopg.Error when the query
+    fails or the connection is lost, also after the first block: a receiver
+    that gets an exception must discard what it has.
+    """
+    statement = sql.SQL(
+        "COPY ({}) TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
+    ).format(sql.SQL(query))
+    with (
+        conn.transaction(),
+        conn.cursor() as cur,
+        cur.copy(statement, params) as copy,
+    ):
+        for block in copy:
+            yield bytes(block)
+
+
+# --8<-- [end:copy_bytes]
+
+
+# --8<-- [start:copy_rows]
+def copy_rows(
+    conn: psycopg.Connection[Any],
+    query: LiteralString,
+    params: Params | None = None,
+    *,
+    types: Sequence[str],
+) -> Generator[tuple[Any, ...], None, None]:
+    """Yield each row as Python values; `types` names the columns' SQL types.
+
+    COPY does not send the types, and binary values without them are bytes.
+    They must be the query's own: "int8" for an int4 column raises DataError
+    or worse, a wrong number. Raises as copy_bytes.
+    """
+    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(
+        sql.SQL(query)
+    )
+    with (
+        conn.transaction(),
+        conn.cursor() as cur,
+        cur.copy(statement, params) as copy,
+    ):
+        copy.set_types(types)
+        yield from copy.rows()
+
+
+# --8<-- [end:copy_rows]
+
+
+# --8<-- [start:demo]
+def main() -> None:
+    """Copy 20,000 rows out as bytes and as rows."""
+    url = os.environ.get("DATABASE_URL") or sys.exit(
+        "Set DATABASE_URL. A server: docker run --rm -p 5432:5432 "
+        "-e POSTGRES_PASSWORD=x postgres:18, then "
+        "DATABASE_URL=postgresql://postgres:x@127.0.0.1/postgres. "
+        "In the Firedrill repository: make lab"
+    )
+    query = """
+        SELECT n AS id, mod(n, 700)::numeric(9, 2) AS amount
+        FROM generate_series(1, %s) AS n"""
+    with psycopg.connect(url) as conn:
+        head, *rest = copy_bytes(conn, query, [20000])
+        lines = head.count(b"\n") + sum(block.count(b"\n") for block in rest)
+        print(f"{lines} lines of CSV, the first: {head.splitlines()[0]!r}")
+        rows = copy_rows(conn, query, [20000], types=["int4", "numeric"])
+        print(f"sum of the amounts: {sum(amount for _, amount in rows)}")
+
+
+if __name__ == "__main__":
+    main()
+# --8<-- [end:demo]
