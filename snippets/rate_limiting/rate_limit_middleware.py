@@ -1,0 +1,365 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = []
+#
+# [tool.firedrill]
+# needs = []
+# browser = true
+# ///
+# SPDX-License-Identifier: MIT-0
+"""Rate limiting as ASGI middleware: who is asking, and what to answer.
+
+Works under Starlette, FastAPI, Litestar and Quart, with any limiter that has
+the shape of `Limiter` below. Put it inside CORS handling (preflights are then
+answered before they count) and outside everything expensive, such as password
+hashing. HEAD counts like GET. WebSocket connections are passed on uncounted.
+
+A refused request gets 429 with Retry-After in whole seconds, rounded up and
+never 0, and a body that is the same for every client: it tells nobody whether
+an account exists. A request that could never pass gets 400. When the limiter
+does not answer in time, the route says whether to let the request through.
+
+Source: RFC 6585 section 4 (429), RFC 9110 section 10.2.3 (Retry-After), RFC
+9457 (problem+json), draft-ietf-httpapi-ratelimit-headers-11 (RateLimit fields
+and the problem type; a draft: names may still change).
+"""
+
+import asyncio
+import ipaddress
+import json
+import math
+import time
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+# --8<-- [start:protocols]
+class Policy(Protocol):
+    """What is advertised: `limit` units per `window` seconds."""
+
+    @property
+    def name(self) -> str:
+        """Printable ASCII without quotes and backslashes."""
+
+    @property
+    def limit(self) -> int:
+        """Units per window."""
+
+    @property
+    def window(self) -> float:
+        """Seconds, 1 or more."""
+
+
+class Decision(Protocol):
+    """The answer to one hit. Times are seconds from now."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the request may pass."""
+
+    @property
+    def remaining(self) -> int:
+        """Units that may still pass now."""
+
+    @property
+    def retry_after(self) -> float:
+        """When to come back; math.inf when this cost can never pass."""
+
+    @property
+    def reset_after(self) -> float:
+        """When everything is available again."""
+
+    @property
+    def policy(self) -> str:
+        """The policy that comes closest to refusing."""
+
+    @property
+    def violated(self) -> tuple[str, ...]:
+        """The policies that refuse."""
+
+
+class Limiter(Protocol):
+    """Anything that decides, such as RedisGcra."""
+
+    @property
+    def policies(self) -> Sequence[Policy]:
+        """What each request is held against."""
+
+    async def hit(self, key: str, cost: int = 1) -> Decision:
+        """Ask to pass `cost` units now."""
+        # --8<-- [end:protocols]
+
+
+# --8<-- [start:key]
+def client_address(scope: Scope, trusted_hops: int = 0) -> str:
+    """Return the network that a request comes from, as a limiter's key.
+
+    Each of your proxies appends the address it was called from to
+    X-Forwarded-For. Only the last `trusted_hops` entries are theirs: whatever
+    stands to the left was written by the client. With fewer entries, or with
+    one that is no address, the connection's own address counts.
+
+    An IPv6 customer has at least 2**64 addresses, so the /64 is the key.
+    """
+    peer = (scope.get("client") or ("", 0))[0]
+    if trusted_hops:
+        lines = [v for k, v in scope["headers"] if k == b"x-forwarded-for"]
+        hops = b",".join(lines).decode("latin-1").split(",")
+        if len(hops) >= trusted_hops:
+            return _network(hops[-trusted_hops].strip()) or _network(peer)
+    return _network(peer) or "unknown"
+
+
+def _network(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:  # ::ffff:192.0.2.1, as dual-stack sockets give it
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))
+    # --8<-- [end:key]
+
+
+# --8<-- [start:route]
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How the paths below `prefix` are treated; the first match wins."""
+
+    prefix: str
+    cost: int = 1
+    exempt: bool = False
+    """For health checks: by route, since a client can send any header."""
+    fail_open: bool = True
+    """Without a limiter: True lets requests pass, False answers 503."""
+    # --8<-- [end:route]
+
+
+# --8<-- [start:guard]
+@dataclass(slots=True)
+class Guard:
+    """Ask a limiter within `timeout`, and leave it alone while it is down.
+
+    This is a circuit breaker: after a failure nobody asks for `cooldown`
+    seconds; then one request tries for all.
+    """
+
+    timeout: float = 0.05
+    """Seconds to wait for an answer."""
+    cooldown: float = 1.0
+    """Seconds between attempts while the limiter is down."""
+    outage: tuple[type[Exception], ...] = (OSError,)
+    """What means "no answer"; for redis-py add redis.RedisError."""
+    clock: Callable[[], float] = time.monotonic
+    """Monotonic time in seconds."""
+    _open_until: float | None = None
+
+    async def ask(
+        self, limiter: Limiter, key: str, cost: int
+    ) -> Decision | None:
+        """Return the limiter's answer, or None if there is none."""
+        if self._open_until is not None:
+            if self.clock() < self._open_until:
+                return None
+            self._open_until = self.clock() + self.cooldown
+        try:
+            async with asyncio.timeout(self.timeout):
+                decision = await limiter.hit(key, cost)
+        except (TimeoutError, *self.outage):
+            self._open_until = self.clock() + self.cooldown
+            return None
+        self._open_until = None
+        return decision
+        # --8<-- [end:guard]
+
+
+# --8<-- [start:middleware]
+class RateLimitMiddleware:
+    """Ask `limiter` about each HTTP request before `app` sees it.
+
+    Args:
+        app: the application to protect.
+        limiter: what decides.
+        key: who is asking; a signed-in user's id if there is one, else
+            `client_address` with the number of your own proxies.
+        routes: exceptions, most specific first; the rest costs 1, fails open.
+        guard: how long to wait for the limiter, and what counts as an outage.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        limiter: Limiter,
+        key: Callable[[Scope], str] = client_address,
+        routes: Sequence[Route] = (),
+        guard: Guard | None = None,
+    ) -> None:
+        self.app = app
+        self.limiter = limiter
+        self.key = key
+        self.routes = (*routes, Route(""))
+        self.guard = guard or Guard()
+        self._policy = ", ".join(
+            f'"{p.name}";q={p.limit};w={math.ceil(p.window)}'
+            for p in limiter.policies
+        )
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Pass the request on, or answer it."""
+        route = self._route(scope)
+        if route.exempt:
+            return await self.app(scope, receive, send)
+        key = self.key(scope)
+        decision = await self.guard.ask(self.limiter, key, route.cost)
+        if decision is None:
+            if route.fail_open:
+                return await self.app(scope, receive, send)
+            return await _problem(send, _UNAVAILABLE, self.guard.cooldown)
+        if decision.allowed:
+            fields = self._fields(decision, decision.reset_after)
+            return await self.app(scope, receive, _adding(send, fields))
+        if math.isinf(decision.retry_after):
+            return await _problem(send, _TOO_COSTLY)
+        # Retry-After must not end before the window that RateLimit states.
+        fields = self._fields(decision, decision.retry_after)
+        body = {**_EXCEEDED, "violated-policies": [*decision.violated]}
+        return await _problem(send, body, decision.retry_after, fields)
+
+    def _route(self, scope: Scope) -> Route:
+        if scope["type"] != "http":  # lifespan, websocket
+            return Route("", exempt=True)
+        path = scope["path"]
+        return next(r for r in self.routes if path.startswith(r.prefix))
+
+    def _fields(
+        self, decision: Decision, seconds: float
+    ) -> list[tuple[bytes, bytes]]:
+        limit = f'"{decision.policy}";r={decision.remaining}'
+        seconds = max(1, math.ceil(seconds))
+        return [
+            (b"ratelimit-policy", self._policy.encode()),
+            (b"ratelimit", f"{limit};t={seconds}".encode()),
+        ]
+        # --8<-- [end:middleware]
+
+
+# --8<-- [start:answers]
+_TYPES = "https://iana.org/assignments/http-problem-types"
+_EXCEEDED = {
+    "type": f"{_TYPES}#quota-exceeded",
+    "title": "Too many requests",
+    "status": 429,
+}
+_TOO_COSTLY = {"title": "This request exceeds the whole quota", "status": 400}
+_UNAVAILABLE = {"title": "Service unavailable", "status": 503}
+
+
+async def _problem(
+    send: Send,
+    body: dict[str, Any],
+    retry_after: float | None = None,
+    fields: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    """Answer with RFC 9457 problem details."""
+    content = json.dumps(body).encode()
+    headers = [
+        *fields,
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    if retry_after is not None:
+        seconds = max(1, math.ceil(retry_after))
+        headers.append((b"retry-after", str(seconds).encode()))
+    start = {"type": "http.response.start", "status": body["status"]}
+    await send({**start, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+    # --8<-- [end:answers]
+
+
+def _adding(send: Send, fields: list[tuple[bytes, bytes]]) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {
+                **message,
+                "headers": [*message.get("headers", []), *fields],
+            }
+        await send(message)
+
+    return wrapped
+
+
+# --8<-- [start:demo]
+@dataclass(frozen=True)
+class _Quota:
+    """The demo's limiter: two requests, then none for 30 seconds."""
+
+    name: str = "demo"
+    limit: int = 2
+    window: float = 60.0
+
+
+@dataclass(frozen=True)
+class _Answer:
+    remaining: int
+    allowed: bool
+    retry_after: float
+    reset_after: float = 60.0
+    policy: str = "demo"
+    violated: tuple[str, ...] = ("demo",)
+
+
+class _TwoOnly:
+    policies = (_Quota(),)
+    used = 0
+
+    async def hit(self, key: str, cost: int = 1) -> _Answer:  # noqa: ARG002 - the demo has one client
+        self.used += cost
+        if self.used > 2:
+            return _Answer(0, False, 29.2)
+        return _Answer(2 - self.used, True, 0.0)
+
+
+async def _hello(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI signature
+    start = {"type": "http.response.start", "status": 200, "headers": []}
+    await send(start)
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def demo() -> None:
+    """Send three requests where two are allowed."""
+    app = RateLimitMiddleware(_hello, _TwoOnly())
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            print(message["status"])
+        for name, value in message.get("headers", []):
+            print(f"  {name.decode()}: {value.decode()}")
+
+    scope: Scope = {"type": "http", "path": "/", "headers": []}
+    for _ in range(3):
+        await app({**scope, "client": ("192.0.2.7", 4711)}, receive, send)
+    # --8<-- [end:demo]
+
+
+def main() -> None:
+    """Run the demo."""
+    asyncio.run(demo())
+
+
+if __name__ == "__main__":
+    main()
