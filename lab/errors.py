@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class ServerUnavailable(RuntimeError):  # noqa: N818 - the contract's name
+class ServerUnavailable(RuntimeError):
     """A real server cannot be had, or does not answer.
 
     The text is one message a reader can act on: `<server>: <what is wrong>. Mend: <what to do>.`

@@ -1,9 +1,10 @@
 """The reaper: a small process that outlives a test run only to clean up after it.
 
-It is started by `lab.reaper` as a script of its own, so it imports nothing but the standard library. Its standard
-input is the test run's life-line: when that closes, or the parent process is gone (a `kill -9` closes nothing that a
-forked child still holds), or the run says that it is done, the reaper ends every process that the run started and
-removes the run's folder and whatever its servers left elsewhere.
+It is started by `lab.reaper` as a script of its own, so it imports nothing but the standard
+library. Its standard input is the test run's life-line: when that closes, or the parent process is
+gone (a `kill -9` closes nothing that a forked child still holds), or the run says that it is done,
+the reaper ends every process that the run started and removes the run's folder and whatever its
+servers left elsewhere.
 
 The functions that read the process table serve the rest of the laboratory as well.
 """
@@ -59,8 +60,14 @@ def table() -> dict[int, Entry]:
     return found
 
 
+def _stat(folder: Path) -> list[str]:
+    """The fields of a process from the third on: state, parent's id, ...; the 20th is its start."""
+    # The second field, the name in parentheses, may itself hold spaces and parentheses.
+    return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+
+
 def born(pid: int) -> str | None:
-    """When process `pid` started, in the system's own notation; None when it is gone or a zombie."""
+    """When process `pid` started, in the system's own notation; None if it is gone or a zombie."""
     if (PROC / "self" / "stat").exists():
         try:
             fields = (

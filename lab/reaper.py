@@ -1,8 +1,9 @@
 """One private folder per test run, and the reaper that makes sure nothing outlives the run.
 
-`current()` is this process's run: a folder `firedrill-*` in the temporary directory, watched by a helper process
-(`lab.reap`). Everything the laboratory starts is told to it. However the run ends (return, ctrl-C, `kill -9`), the
-helper ends what is left and removes the folder. Workers of one pytest run `join` the run of their controller.
+`current()` is this process's run: a folder `firedrill-*` in the temporary directory, watched by a
+helper process (`lab.reap`). Everything the laboratory starts is told to it. However the run ends
+(return, ctrl-C, `kill -9`), the helper ends what is left and removes the folder. Workers of one
+pytest run `join` the run of their controller.
 """
 
 from __future__ import annotations
@@ -96,6 +97,11 @@ class Run:
         self._reaper.stdout.close()
         self._line = _open_line(self.folder)
 
+    @property
+    def is_mine(self) -> bool:
+        """False in a process forked from the one that opened the run."""
+        return self._pid == os.getpid()
+
     def subfolder(self, name: str) -> Path:
         """A new empty folder, only for its owner, that ends with the run."""
         number = next(self._numbers)
@@ -119,7 +125,7 @@ class Run:
 
     def close(self) -> None:
         """End what is left and remove the folder; returns when that is done (again: no effect)."""
-        if self._pid != os.getpid() or self._line < 0:  # a forked child, or closed before
+        if not self.is_mine or self._line < 0:  # a forked child, or closed before
             return
         self._say(do="done")
         os.close(self._line)
@@ -151,7 +157,7 @@ class Joined(Run):
 
     def close(self) -> None:
         """Leave the run; the controller's reaper goes on until the controller ends."""
-        if self._pid == os.getpid() and self._line >= 0:
+        if self.is_mine and self._line >= 0:
             with contextlib.suppress(ServerUnavailable):
                 self.disown(self._pid)
             os.close(self._line)
@@ -175,11 +181,9 @@ def current() -> Run:
     Raises:
         ServerUnavailable: no temporary folder can be written.
     """
-    global _current  # noqa: PLW0603 - one run per process is the point
     with _lock:
-        if _current is None or _current._pid != os.getpid():
-            _use(Run())
-        assert _current is not None
+        if _current is None or not _current.is_mine:
+            return _use(Run())
         return _current
 
 
@@ -191,7 +195,7 @@ def join(folder: Path) -> Run:
 
 def close() -> None:
     """Close this process's run, if it has one: nothing of it is left when this returns."""
-    global _current  # noqa: PLW0603
+    global _current
     with _lock:
         run, _current = _current, None
         if run is not None:
@@ -200,9 +204,9 @@ def close() -> None:
 
 
 def _use(run: Run) -> Run:
-    global _current  # noqa: PLW0603
+    global _current  # noqa: PLW0603 - one run per process is the point
     _current = run
-    # Whatever this process starts from now on carries the mark, also what the tests start themselves.
+    # Whatever this process starts from now on carries the mark, also what tests start themselves.
     os.environ[reap.MARK] = str(run.folder)
     return run
 

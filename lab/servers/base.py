@@ -60,7 +60,7 @@ class Server:
         home: its private folder; data and log are in it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword arguments that describe, none decides
         self,
         name: str,
         argv: list[str],

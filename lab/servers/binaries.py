@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lab.errors import ServerUnavailable
@@ -94,7 +94,7 @@ def versions() -> dict[str, str]:
 
     A server that is missing is left out.
     """
-    questions = {
+    questions: dict[str, Callable[[], list[str]]] = {
         "postgres": lambda: [str(postgres_folder() / "postgres"), "--version"],
         "valkey": lambda: [str(valkey()), "--version"],
         "nats": lambda: [str(nats()), "--version"],

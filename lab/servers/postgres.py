@@ -54,10 +54,10 @@ class PostgresServer(Server):
         if who := reaper.ordinary_user():
             os.chown(path, who["user"], who["group"])
 
-    def query(self, statement: str) -> list[tuple[object, ...]]:
-        """Run one statement on a connection of its own; its rows, or none."""
+    def query(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """Run one statement (`%s` for each value) on a connection of its own; its rows, or none."""
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
-            cursor = connection.execute(statement.encode())
+            cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
 
@@ -76,9 +76,10 @@ def program(name: str) -> str:
 
 
 def _call(name: str, *arguments: str | Path, cwd: Path) -> str:
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [program(name), *map(str, arguments)],
         cwd=cwd,
+        stdin=subprocess.DEVNULL,
         env={**os.environ, "LC_ALL": "C", reap.MARK: str(reaper.current().folder)},
         capture_output=True,
         text=True,
@@ -190,12 +191,13 @@ class Pair:
         Raises:
             ServerUnavailable: that takes more than 30 seconds.
         """
-        state = "AND sync_state = 'sync'" if synchronous else ""
+        states = ["sync"] if synchronous else ["sync", "async"]
         self._until(
             self.primary,
             "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"
-            f" AND replay_lsn >= pg_current_wal_flush_lsn() {state}",
-            "the replica does not stream",
+            " AND replay_lsn >= pg_current_wal_flush_lsn() AND sync_state = ANY(%s)",
+            states,
+            what="the replica does not stream",
         )
 
     def freeze_walsender(self) -> None:
@@ -258,9 +260,9 @@ class Pair:
         self.primary.stop()
 
     @staticmethod
-    def _until(server: PostgresServer, statement: str, what: str) -> None:
+    def _until(server: PostgresServer, statement: str, *values: object, what: str) -> None:
         until = time.monotonic() + 30
-        while not server.query(statement):
+        while not server.query(statement, *values):
             if time.monotonic() > until:
                 raise ServerUnavailable("postgres", what, "read the servers' logs")
             time.sleep(0.02)
