@@ -58,7 +58,7 @@ class LeakyBucket:
         """Take the next departure and return the wait for it, in seconds.
 
         Raises:
-            BucketFullError: the wait would exceed `longest_wait`; nothing taken.
+            BucketFullError: the wait would exceed `longest_wait`.
         """
         departure = max(self._next_departure, now)
         wait = departure - now

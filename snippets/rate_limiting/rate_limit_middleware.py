@@ -133,7 +133,7 @@ def _network(text: str) -> str:
 # --8<-- [start:route]
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How the paths below `prefix` are treated; the first match wins."""
+    """How `prefix` and the paths below it are treated; first match wins."""
 
     prefix: str
     cost: int = 1
@@ -171,10 +171,11 @@ class Guard:
             if self.clock() < self._open_until:
                 return None
             self._open_until = self.clock() + self.cooldown
+        failures: tuple[type[Exception], ...] = (TimeoutError, *self.outage)
         try:
             async with asyncio.timeout(self.timeout):
                 decision = await limiter.hit(key, cost)
-        except (TimeoutError, *self.outage):
+        except failures:
             self._open_until = self.clock() + self.cooldown
             return None
         self._open_until = None
@@ -206,7 +207,7 @@ class RateLimitMiddleware:
         self.app = app
         self.limiter = limiter
         self.key = key
-        self.routes = (*routes, Route(""))
+        self.routes = tuple(routes)
         self.guard = guard or Guard()
         self._policy = ", ".join(
             f'"{p.name}";q={p.limit};w={math.ceil(p.window)}'
@@ -239,8 +240,9 @@ class RateLimitMiddleware:
     def _route(self, scope: Scope) -> Route:
         if scope["type"] != "http":  # lifespan, websocket
             return Route("", exempt=True)
-        path = scope["path"]
-        return next(r for r in self.routes if path.startswith(r.prefix))
+        path = scope["path"] + "/"
+        matches = (r for r in self.routes if path.startswith(r.prefix + "/"))
+        return next(matches, Route(""))
 
     def _fields(
         self, decision: Decision, seconds: float

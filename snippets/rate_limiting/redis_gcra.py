@@ -77,13 +77,13 @@ class Decision(NamedTuple):
 
     allowed: bool
     remaining: int
-    """Units that may still pass now, under the tightest policy."""
+    """Units that may still pass now, under `policy`."""
     retry_after: float
     """0 when allowed; math.inf when this cost can never pass."""
     reset_after: float
-    """When every policy is unused again."""
+    """When `policy` has its whole burst available again."""
     policy: str
-    """The policy with the longest wait, else the fewest units left."""
+    """The one that binds: the longest wait, else the fewest units left."""
     violated: tuple[str, ...] = ()
     """The policies that refuse this hit."""
 
@@ -180,13 +180,14 @@ def _decide(
     policies: Sequence[Policy], answer: Sequence[tuple[int, int, int]]
 ) -> Decision:
     rows = list(zip(policies, answer, strict=True))
-    wait, _, tightest = max((row[0], -row[1], p.name) for p, row in rows)
+    # The longest wait binds; when all have room, the least room does.
+    tightest, (wait, left, reset) = max(rows, key=lambda r: (r[1][0], -r[1][1]))
     return Decision(
         allowed=not wait,
-        remaining=min(left for _, (_, left, _) in rows),
+        remaining=left,
         retry_after=wait / 1_000_000,
-        reset_after=max(reset for _, (_, _, reset) in rows) / 1_000_000,
-        policy=tightest,
+        reset_after=reset / 1_000_000,
+        policy=tightest.name,
         violated=tuple(p.name for p, row in rows if row[0]),
     )
 
