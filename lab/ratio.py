@@ -39,7 +39,10 @@ class Timing:
 
 
 def interleaved(
-    candidates: Mapping[str, Callable[[], object]], rounds: int = 5
+    candidates: Mapping[str, Callable[[], object]],
+    rounds: int = 5,
+    *,
+    after_turn: Callable[[str, int], object] | None = None,
 ) -> dict[str, Timing]:
     """Time each candidate `rounds` times, taking turns: a, b, a, b.
 
@@ -50,6 +53,8 @@ def interleaved(
     Args:
         candidates: functions without arguments, by name.
         rounds: turns for each, at least 1.
+        after_turn: called untimed after each turn with the candidate's name and the number of
+            the round, from 1; for a progress bar.
 
     Returns:
         One `Timing` per name, in the order given.
@@ -63,9 +68,11 @@ def interleaved(
     if rounds < 1:
         raise ValueError(f"rounds must be 1 or more, not {rounds}")
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds):
+    for number in range(1, rounds + 1):
         for name, candidate in candidates.items():
             seconds[name].append(_once(candidate))
+            if after_turn is not None:
+                after_turn(name, number)
     return {name: Timing(tuple(times)) for name, times in seconds.items()}
 
 

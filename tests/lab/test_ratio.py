@@ -14,6 +14,13 @@ def test_candidates_take_turns() -> None:
     assert turns == ["a", "b", "a", "b", "a", "b"]
 
 
+def test_each_turn_is_announced_when_it_is_over() -> None:
+    told: list[tuple[str, int]] = []
+    nothing = {"a": lambda: None, "b": lambda: None}
+    interleaved(nothing, rounds=2, after_turn=lambda name, number: told.append((name, number)))
+    assert told == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+
+
 def test_each_turn_is_timed() -> None:
     timings = interleaved({"slow": lambda: time.sleep(0.02), "nothing": lambda: None}, rounds=3)
     assert list(timings) == ["slow", "nothing"]
