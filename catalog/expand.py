@@ -1,0 +1,617 @@
+"""Turn the directives of a page into plain Markdown, the one text that every renderer is fed.
+
+Embeds become fences with the code itself, `[[m:scenario/key]]` becomes the recorded number, and
+`[[snippet:name]]`, `[[summary]]`, `[[drills]]`, `[[questions]]`, `[[related]]` what they stand for.
+"""
+
+import html
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import markdown
+from pymdownx.snippets import (  # type: ignore[import-untyped] # it has no types
+    SnippetExtension,
+    SnippetMissingError,
+)
+
+from catalog import chart, d2, figure
+from catalog.drills import Drill
+from catalog.markdown import Document, Fence, fences, without_code
+from catalog.model import Catalog, Question, Scenario
+from catalog.problem import Problem
+from catalog.results import Results, Verified, format_value
+from catalog.snippets import Snippet
+from catalog.source import nearest
+
+EMBED = re.compile(r'^[ \t]*-{2,}8<-{2,}[ \t]+"(?P<target>[^"]+)"[ \t]*$')
+_MEASURED = re.compile(r"\[\[m:(?P<key>[^\]|\s]*)(?P<bare>\|bare)?\]\]")
+_DIRECTIVE = re.compile(r"^(?P<indent>[ \t]*)\[\[(?P<name>[^\]\[]+)\]\][ \t]*$")
+_LEFTOVER = re.compile(r"\[\[(?P<name>[^\]\[]*)\]\]")
+_PYTHON = {"python", "python3", "py", "pycon"}
+_BLOCKS = ("summary", "drills", "questions", "related")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What directives can refer to.
+
+    Attributes:
+        root: root of the repository.
+        catalog: scenarios and questions.
+        snippets: by path.
+        drills: of every scenario.
+        results: what was measured.
+        verified: what the last test run verified.
+        site_url: address of the published site, ending in `/`, or empty.
+        repo_url: address of the repository, without a trailing `/`, or empty.
+    """
+
+    root: Path
+    catalog: Catalog
+    snippets: Mapping[str, Snippet]
+    drills: tuple[Drill, ...]
+    results: Results
+    verified: Verified
+    site_url: str = ""
+    repo_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A Python fence of a staged page.
+
+    Attributes:
+        page: staged path.
+        line: line of its opening fence on the staged page, counted from 1.
+        kind: embedded (from tested code), executed (by the tests) or exempt (with a reason).
+        origin: file it comes from: the snippet, or the source of the page.
+        section: its named part of the snippet; empty for the whole file.
+        reason: why it is exempt.
+    """
+
+    page: str
+    line: int
+    kind: str
+    origin: str
+    section: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Expanded:
+    """A page with its directives expanded.
+
+    Attributes:
+        text: plain Markdown, without front matter.
+        lines: for each line of text, the line of the source it comes from.
+        problems: what could not be expanded.
+        listings: its Python fences; lines count from the first line of text.
+        embeds: (snippet path, section) of every excerpt; the section is empty for the whole file.
+        cards: names of the snippets whose card it shows.
+        values: keys of the recorded numbers it uses.
+        charts: keys of the recorded charts it uses.
+    """
+
+    text: str = ""
+    lines: list[int] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    listings: list[Listing] = field(default_factory=list)
+    embeds: list[tuple[str, str]] = field(default_factory=list)
+    cards: list[str] = field(default_factory=list)
+    values: set[str] = field(default_factory=set)
+    charts: set[str] = field(default_factory=set)
+
+
+def relative(target: str, page: str) -> str:
+    """Give the link from a staged page to another staged file."""
+    return posixpath.relpath(target, posixpath.dirname(page) or ".")
+
+
+def measured(text: str, results: Results) -> tuple[str, set[str], list[tuple[int, str]]]:
+    """Replace `[[m:scenario/key]]` in a text.
+
+    Returns:
+        The text, the keys used, and (offset, key) of each key that was never recorded.
+    """
+    used: set[str] = set()
+    unknown: list[tuple[int, str]] = []
+
+    def number(found: re.Match[str]) -> str:
+        value = results.value(found["key"])
+        if value is None:
+            unknown.append((found.start(), found["key"]))
+            return found[0]
+        used.add(found["key"])
+        return format_value(value, bare=found["bare"] is not None)
+
+    return _MEASURED.sub(number, text), used, unknown
+
+
+def expand(document: Document, staged: str, context: Context) -> Expanded:
+    """Expand the directives of one document.
+
+    Args:
+        document: the page as written.
+        staged: its path below `build/docs`.
+        context: what its directives refer to.
+    """
+    return _Page(document, staged, context).expand()
+
+
+class _Page:
+    """The expansion of one document; lines are appended in order."""
+
+    def __init__(self, document: Document, staged: str, context: Context) -> None:
+        self.document = document
+        self.staged = staged
+        self.context = context
+        self.result = Expanded()
+        self.out: list[str] = []
+        self.line = document.body_line
+        folder, _, name = staged.removesuffix(".md").partition("/")
+        self.scenario = self._scenario(name) if folder == "scenarios" else None
+        self.question = self._question(name) if folder == "questions" else None
+        self.snippet_reader = _reader(context.root)
+
+    def _scenario(self, name: str) -> Scenario | None:
+        return next((s for s in self.context.catalog.scenarios if s.id == name), None)
+
+    def _question(self, name: str) -> Question | None:
+        return next((q for q in self.context.catalog.questions if q.id == name), None)
+
+    def expand(self) -> Expanded:
+        body = self.document.body
+        blocks = {fence.line: fence for fence in fences(body, self.document.body_line)}
+        visible = without_code(body).split("\n")
+        if self.scenario:
+            self.add(f"# {self.scenario.title}", "")
+        if self.question:
+            links = ", ".join(self._link(name) for name in self.question.scenarios)
+            head = _question_head(self.question, links)
+            self.add(*(self._front(line, "spoken_answer") for line in head))
+        lines = body.split("\n")
+        problem_open = False
+        while self.line < self.document.body_line + len(lines):
+            index = self.line - self.document.body_line
+            if fence := blocks.get(self.line):
+                self.fence(fence)
+                self.line = fence.end + 1
+                continue
+            if self.scenario and lines[index].startswith("## "):
+                if problem_open:
+                    self.add(*_error_messages(self.scenario))
+                problem_open = lines[index].strip() == "## Problem"
+            self.text(lines[index], visible[index])
+            self.line += 1
+        if self.question:
+            tail = _question_tail(self.question, self.staged)
+            self.add(*(self._front(line, "follow_ups") for line in tail))
+        self.result.text = "\n".join(self.out).rstrip("\n") + "\n"
+        return self.result
+
+    def add(self, *lines: str) -> None:
+        self.out += lines
+        self.result.lines += [self.line] * len(lines)
+
+    def problem(self, what: str, mend: str, line: int = 0) -> None:
+        self.result.problems.append(Problem(self.document.path, line or self.line, what, mend))
+
+    # prose ----------------------------------------------------------------------------------
+
+    def text(self, line: str, visible: str) -> None:
+        if EMBED.match(line):
+            mend = "put it alone into a fence: ```python, the line, ```"
+            self.problem("an embed stands outside a fence", mend)
+            return
+        directive = _DIRECTIVE.match(visible)
+        if directive and not directive["name"].startswith("m:"):
+            self.directive(directive["name"], directive["indent"])
+            return
+        text, used, unknown = measured(line, self.context.results)
+        self.result.values |= used
+        for _, key in unknown:
+            if f"[[m:{key}" in visible:
+                self.problem(f"nothing was recorded as {key!r}", self._known_value(key))
+        for found in _LEFTOVER.finditer(visible):
+            if not found["name"].startswith("m:"):
+                mend = "write it alone on its line" if found["name"] in _BLOCKS else "remove it"
+                self.problem(f"[[{found['name']}]] is not a directive here", mend)
+        self.add(text if used else line)
+
+    def _known_value(self, key: str) -> str:
+        scenario = key.partition("/")[0]
+        if scenario not in self.context.results.by_scenario:
+            return f"record it: make evidence SCENARIO={scenario}"
+        return nearest(key, self.context.results.value_keys())
+
+    def directive(self, name: str, indent: str) -> None:
+        blocks: dict[str, Callable[[Scenario], Iterable[str]]] = {
+            "summary": self._summary,
+            "drills": self._drills,
+            "questions": self._questions,
+            "related": self._related,
+        }
+        if indent:
+            self.problem(f"[[{name}]] is indented", "start it in the first column")
+        elif name.startswith("snippet:"):
+            self._card(name.removeprefix("snippet:"))
+        elif name not in blocks:
+            known = [*blocks, "snippet:<name>", "m:<scenario>/<key>"]
+            self.problem(f"[[{name}]] is not a known directive", nearest(name, known))
+        elif self.scenario is None:
+            self.problem(f"[[{name}]] belongs on a scenario's page", "remove it")
+        else:
+            self.add(*blocks[name](self.scenario))
+
+    # fences ---------------------------------------------------------------------------------
+
+    def fence(self, fence: Fence) -> None:
+        if not fence.closed:
+            self.problem("this fence is never closed", f"add a line {fence.mark} after it")
+            return
+        body = fence.body.rstrip("\n").split("\n")
+        embed = next((line for line in body if EMBED.match(line)), None)
+        if embed is not None:
+            self._embed(fence, body)
+        elif fence.language == "d2":
+            self._diagram(fence)
+        elif fence.language == "chart":
+            self._chart(fence)
+        else:
+            if fence.language in _PYTHON:
+                self._own_python(fence)
+            self._source(fence)
+
+    def _source(self, fence: Fence) -> None:
+        """Add a fence as it is written."""
+        start = fence.line - self.document.body_line
+        end = fence.end - self.document.body_line + 1
+        for number, line in enumerate(self.document.body.split("\n")[start:end]):
+            self.line = fence.line + number
+            self.add(line)
+
+    def _own_python(self, fence: Fence) -> None:
+        attributes = figure.attributes(fence.info)
+        words = re.sub(r'[\w-]+="[^"]*"', "", fence.info).strip("{} ").split()[1:]
+        line = len(self.out) + 1
+        if fence.info.startswith("{") is False and words:
+            mend = f"write it as {fence.mark}{{.{fence.info.strip()}}}"
+            self.problem(f"the fence {fence.info!r} would be shown as text", mend)
+        elif "notest" in words:
+            reason = attributes.get("data-reason", "")
+            if len(reason) < 10:
+                mend = 'say why: {.python notest data-reason="..."}, or let it be executed'
+                self.problem("a Python fence is exempt without a reason", mend)
+            self.result.listings.append(
+                Listing(self.staged, line, "exempt", self.document.path, reason=reason)
+            )
+        elif fence.language == "pycon":
+            self.problem("a pycon fence is not executed", "write it as a python fence with assert")
+        else:
+            self.result.listings.append(Listing(self.staged, line, "executed", self.document.path))
+
+    def _embed(self, fence: Fence, body: list[str]) -> None:
+        match = EMBED.match(body[0])
+        if len(body) != 1 or match is None:
+            what = "an embed shares its fence with other lines"
+            self.problem(what, "give each embed a fence of its own", fence.line + 1)
+            return
+        path, _, section = match["target"].partition(":")
+        try:
+            code = self.snippet_reader(f'--8<-- "{match["target"]}"')
+        except SnippetMissingError:
+            self._missing(path, section, fence.line + 1)
+            return
+        snippet = self.context.snippets.get(path)
+        if snippet is None:
+            self._missing(path, section, fence.line + 1)
+            return
+        if fence.info != "python":
+            mend = f"open it with {fence.mark}python"
+            self.problem(f"an embed's fence is {fence.info!r}", mend, fence.line)
+        while code and not code[-1].strip():
+            code.pop()
+        self.result.embeds.append((path, section))
+        self._listing(
+            [f"{fence.indent}{line}".rstrip() for line in code], fence.indent, path, section
+        )
+
+    def _listing(self, code: list[str], indent: str, path: str, section: str) -> None:
+        line = len(self.out) + 1
+        self.result.listings.append(Listing(self.staged, line, "embedded", path, section))
+        mark = "`" * 3
+        while any(mark in row for row in code):
+            mark += "`"
+        title = f'{self._verdict(path)}title="{posixpath.basename(path)}"'
+        self.add(f"{indent}{mark}{{.python {title}}}", *code, f"{indent}{mark}")
+
+    def _verdict(self, path: str) -> str:
+        """Give the class of a listing: the naive code, or code that its drill puts beside it."""
+        name = posixpath.basename(path).removesuffix(".py")
+        if name.startswith("naive_"):
+            return ".fd-naive "
+        scenario = posixpath.basename(posixpath.dirname(path))
+        drill = self.context.root / "tests" / "scenarios" / scenario / "test_drill.py"
+        if not drill.is_file():
+            return ""
+        named = re.search(rf"\b{re.escape(name)}\b", drill.read_text("utf-8"))
+        return ".fd-good " if named else ""
+
+    def _missing(self, path: str, section: str, line: int) -> None:
+        snippet = self.context.snippets.get(path)
+        if snippet is None:
+            mend = nearest(path, self.context.snippets)
+            self.problem(f"there is no snippet {path!r}", mend, line)
+            return
+        mend = nearest(section, [one.name for one in snippet.sections])
+        self.problem(f"{path} has no section {section!r}", mend, line)
+
+    def _figure_attributes(self, fence: Fence) -> bool:
+        found = figure.attributes(fence.info)
+        kind = fence.language
+        missing = [name for name in ("title", "alt") if not found.get(name, "").strip()]
+        unknown = sorted(found.keys() - {"title", "alt"})
+        example = f'write {fence.mark}{{.{kind} title="..." alt="..."}}'
+        if not fence.info.startswith("{") or missing or unknown:
+            what = f"has no {' and no '.join(missing)}" if missing else "is not written in braces"
+            if unknown:
+                what = f"has the unknown attribute {unknown[0]!r}"
+            self.problem(f"this {kind} fence {what}", example, fence.line)
+            return False
+        return True
+
+    def _diagram(self, fence: Fence) -> None:
+        if self._figure_attributes(fence):
+            try:
+                d2.compile_diagram(self.context.root, fence.body)
+            except d2.DiagramError as error:
+                for line, what in error.findings:
+                    mend = "see https://d2lang.com/tour/intro"
+                    self.problem(f"d2: {what}", mend, fence.line + line)
+        self._source(fence)
+
+    def _chart(self, fence: Fence) -> None:
+        key = fence.body.strip()
+        recorded = self.context.results.chart(key)
+        if not self._figure_attributes(fence):
+            return
+        if recorded is None:
+            scenario = key.partition("/")[0]
+            known = self.context.results.chart_keys()
+            mend = nearest(key, known) if known else f"record it: make evidence SCENARIO={scenario}"
+            self.problem(f"no chart was recorded as {key!r}", mend, fence.line + 1)
+            return
+        self.result.charts.add(key)
+        try:
+            chart.draw(self.context.root, recorded)
+        except chart.ChartError as error:
+            scenario, _, name = key.partition("/")
+            mend = f"mend the chart {name!r} in evidence/{scenario.replace('-', '_')}.py"
+            self.problem(f"chart {key}: {error}", mend, fence.line + 1)
+        self._source(fence)
+        rows = chart.table(recorded)
+        result = self.context.results.by_scenario[key.partition("/")[0]]
+        if rows:
+            caption = f"Measured {result.measured}: the numbers behind the chart"
+            self.add("", f'{fence.indent}??? note "{caption}"', "")
+            self.add(*(f"{fence.indent}    {row}" for row in rows), "")
+
+    # blocks ---------------------------------------------------------------------------------
+
+    def _summary(self, scenario: Scenario) -> list[str]:
+        return [self._front(scenario.summary.strip(), "summary")]
+
+    def _front(self, text: str, key: str) -> str:
+        """Give a text of the front matter with its numbers."""
+        text, used, unknown = measured(text, self.context.results)
+        self.result.values |= used
+        for _, name in unknown:
+            what = f"nothing was recorded as {name!r}"
+            self.problem(what, self._known_value(name), self.document.line(key))
+        return text
+
+    def _drills(self, scenario: Scenario) -> list[str]:
+        drills = [drill for drill in self.context.drills if drill.scenario == scenario.id]
+        if not drills:
+            mend = f"write tests/scenarios/{scenario.python_name}/test_drill.py"
+            self.problem(f"{scenario.id} has no drill", mend)
+        lines = []
+        for drill in drills:
+            name = f"`{drill.name}`"
+            if self.context.repo_url:
+                place = f"{self.context.repo_url}/blob/main/{drill.path}#L{drill.line}"
+                name = f"[{name}]({place})"
+            lines.append(f"- {name}: {drill.failure}")
+        run = f"make drill SCENARIO={scenario.id}"
+        return [*lines, "", f"See them fail and hold on your machine: `{run}`."]
+
+    def _questions(self, scenario: Scenario) -> Iterator[str]:
+        for question in self.context.catalog.questions:
+            if scenario.id not in question.scenarios:
+                continue
+            if not self.context.catalog.has_page(question):
+                yield f"- {question.question} (planned)"
+                continue
+            address = relative(f"questions/{question.id}.md", self.staged)
+            yield f"- [{question.question}]({address})"
+            for follow_up in question.follow_ups:
+                yield f"    - [{follow_up.q}]({address}#{follow_up.id})"
+
+    def _related(self, scenario: Scenario) -> Iterator[str]:
+        for other in scenario.prerequisites:
+            yield f"- Read first: {self._link(other)}"
+        for confusion in scenario.confused_with:
+            yield f"- Not to be confused with {self._link(confusion.id)}: {confusion.difference}"
+        for row in self.context.catalog.related:
+            if scenario.id not in row.scenarios:
+                continue
+            for target in row.targets:
+                if target.scenario == scenario.id:
+                    continue
+                if target.scenario is not None:
+                    yield f"- {self._link(target.scenario)}"
+                else:
+                    source = f"[{target.source_title}]({target.source})"
+                    yield f"- {target.label}: {target.python} {source}"
+
+    def _link(self, scenario_id: str) -> str:
+        scenario = self._scenario(scenario_id)
+        if scenario is None:
+            self.problem(f"there is no scenario {scenario_id!r}", "mend the id in the front matter")
+            return scenario_id
+        if not self.context.catalog.has_page(scenario):
+            return f"{scenario.title} (planned)"
+        return f"[{scenario.title}]({relative(f'scenarios/{scenario.id}.md', self.staged)})"
+
+    # the card of a snippet ------------------------------------------------------------------
+
+    def _card(self, name: str) -> None:
+        if self.scenario is None:
+            self.problem(f"[[snippet:{name}]] belongs on a scenario's page", "remove it")
+            return
+        path = f"snippets/{self.scenario.python_name}/{name}.py"
+        snippet = self.context.snippets.get(path)
+        if snippet is None:
+            folder = f"snippets/{self.scenario.python_name}/"
+            known = [s.name for s in self.context.snippets.values() if s.path.startswith(folder)]
+            self.problem(f"there is no snippet {path!r}", nearest(name, known))
+            return
+        self.result.cards.append(name)
+        code = snippet.stripped.rstrip("\n").split("\n")
+        address = f"{self.context.site_url}{snippet.code_path}" if self.context.site_url else ""
+        run = f"uv run {address or f'{name}.py'}"
+        download = relative(snippet.code_path, self.staged)
+        reference = relative(f"reference/{snippet.scenario}.md", self.staged)
+        kind = "fails on purpose" if snippet.naive else ""
+        title = f"<code>{name}.py</code> {html.escape(snippet.title)}"
+        self.add(
+            "",
+            f'<div class="fd-snippet" id="snippet-{name}" data-search-exclude markdown="1">',
+            "",
+            f'<p class="fd-snippet__title">{title}</p>',
+            "",
+            badge(snippet, self.context.verified),
+            "",
+            '<details class="fd-snippet__file" markdown="1">',
+            f"<summary>Whole file, {len(code)} lines{f', {kind}' if kind else ''}</summary>",
+            "",
+        )
+        self._listing(code, "", path, "")
+        self.add(
+            "",
+            "</details>",
+            "",
+            f"[Download]({download}){{ download }}",
+            f"[Reference]({reference}#{snippet.module})",
+            f"`{run}`",
+            "MIT-0: copy it, no notice needed.",
+            "{ .fd-snippet__links }",
+            "",
+            "</div>",
+            "",
+        )
+
+
+def badge(snippet: Snippet, verified: Verified) -> str:
+    """Say what a snippet was last verified with, in one line of HTML.
+
+    Only a report about these very bytes counts.
+    """
+    report = verified.files.get(snippet.path)
+    if report is None or report.sha256 != snippet.sha256:
+        return '<p class="fd-badge fd-badge--none">Not verified in this build</p>'
+    with_what = [f"Python {verified.python}"]
+    for need in snippet.needs:
+        for name in (need, *_SERVERS.get(need, ())):
+            if name in verified.servers:
+                with_what.append(f"{_NAMES.get(name, name)} {verified.servers[name]}")
+                break
+    for requirement in snippet.dependencies:
+        package = re.split(r"[\[<>=!~; ]", requirement, maxsplit=1)[0]
+        versions = {name.lower(): version for name, version in verified.packages.items()}
+        if version := versions.get(package.lower()):
+            with_what.append(f"{package} {version}")
+    tests = f"{report.tests} test{'' if report.tests == 1 else 's'}"
+    text = f"Verified {verified.date}: {tests} on {', '.join(with_what)}"
+    return f'<p class="fd-badge fd-badge--verified">{html.escape(text)}</p>'
+
+
+_SERVERS = {"redis": ("valkey",), "s3": ("seaweedfs",)}
+_NAMES = {
+    "postgres": "PostgreSQL",
+    "redis": "Valkey",
+    "valkey": "Valkey",
+    "nats": "NATS",
+    "s3": "SeaweedFS",
+    "seaweedfs": "SeaweedFS",
+}
+
+
+def _reader(root: Path) -> Callable[[str], list[str]]:
+    """Give pymdownx's snippet preprocessor: an embed line in, the lines of the code out."""
+    extension = SnippetExtension()
+    extension.setConfigs(
+        {
+            "base_path": [str(root)],
+            "check_paths": True,
+            "dedent_subsections": True,
+            "restrict_base_path": True,
+        }
+    )
+    md = markdown.Markdown(extensions=[extension])
+    preprocessor = md.preprocessors["snippet"]
+
+    def read(line: str) -> list[str]:
+        return [str(row) for row in preprocessor.run([line])]
+
+    return read
+
+
+def _error_messages(scenario: Scenario) -> list[str]:
+    if not scenario.error_messages:
+        return []
+    messages = [f"- {_code(message)}" for message in scenario.error_messages]
+    opening = '<div class="fd-errors" markdown="1">'
+    return [opening, "", "Messages that lead here:", "", *messages, "", "</div>", ""]
+
+
+def _code(text: str) -> str:
+    """Write a text as inline code, whatever backticks it holds."""
+    runs = [len(run) for run in re.findall(r"`+", text)]
+    mark = "`" * (max(runs, default=0) + 1)
+    pad = " " if runs else ""
+    return f"{mark}{pad}{text}{pad}{mark}"
+
+
+def _question_head(question: Question, scenarios: str) -> Iterator[str]:
+    yield f"# {question.question}"
+    yield ""
+    yield f"**Short answer:** {question.short_answer}"
+    yield ""
+    yield f"Scenarios: {scenarios}"
+    yield ""
+    yield "## Spoken answer"
+    yield ""
+    yield question.spoken_answer.strip()
+    yield ""
+
+
+def _question_tail(question: Question, staged: str) -> Iterator[str]:
+    yield from ("", "## Follow-up questions", "")
+    for follow_up in question.follow_ups:
+        yield f"### {follow_up.q} {{ #{follow_up.id} }}"
+        yield ""
+        yield follow_up.a
+        yield ""
+        target, _, anchor = follow_up.see.strip("/").partition("#")
+        page = f"{target.rstrip('/')}.md"
+        place = f"{relative(page, staged)}{f'#{anchor}' if anchor else ''}"
+        yield f"Probes {follow_up.probes}. [Where it is explained]({place})"
+        yield ""
+    yield from ("## Red flags", "")
+    yield from (f"- {flag}" for flag in question.red_flags)
+    yield from ("", "## Rubric", "", "| Step | An answer mentions |", "| --- | --- |")
+    yield from (f"| {line.step} | {line.must_mention} |" for line in question.rubric)

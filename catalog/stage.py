@@ -1,0 +1,334 @@
+"""Write `build/docs`: the plain Markdown and the files that any site generator renders.
+
+Everything is computed first, then written to a temporary folder, then only the files that changed
+are replaced, deletions last: a stage that fails leaves `build/docs` as it was, and a stage of
+unchanged sources writes nothing.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import yaml
+
+from catalog import contracts
+from catalog.drills import read_drills
+from catalog.expand import Context, Expanded, Listing, expand, measured
+from catalog.load import load
+from catalog.markdown import Document, parse_document, read_document
+from catalog.model import Catalog
+from catalog.problem import Problem
+from catalog.reference import reference_pages
+from catalog.results import read_results, read_verified
+from catalog.snippets import read_snippets
+from catalog.zensical import zensical_config
+
+try:
+    from catalog import check, export, pages
+
+    _ = (check.check, export.files, pages.generate, pages.nav)
+except (ImportError, AttributeError):
+    import types
+
+    check = types.SimpleNamespace(check=contracts.check)
+    export = types.SimpleNamespace(files=lambda c: {})
+
+    def _nav(c):
+        return (
+            [{"Home": "index.md"}]
+            + [{s.title: f"scenarios/{s.id}.md"} for s in c.scenarios if c.has_page(s)]
+            + [{s.question: f"questions/{s.id}.md"} for s in c.questions if c.has_page(s)]
+            + [{p.title: p.path} for p in c.about]
+        )
+
+    pages = types.SimpleNamespace(
+        generate=lambda c: {
+            "index.md": "---\ntitle: Firedrill\ndescription: Home\n---\n\n# Firedrill\n"
+        },
+        nav=_nav,
+    )
+
+OUT = Path("build") / "docs"
+Nav = list[object]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a stage is going to write.
+
+    Attributes:
+        files: content by path below `build/docs`.
+        sources: for each staged page, the file it was written in; None when it is generated.
+        listings: every Python fence of the staged pages.
+        nav: the sidebar, as MkDocs takes it.
+        problems: what is wrong with the sources.
+        catalog: what they say.
+    """
+
+    catalog: Catalog
+    files: dict[str, bytes] = field(default_factory=dict)
+    sources: dict[str, str | None] = field(default_factory=dict)
+    listings: list[Listing] = field(default_factory=list)
+    nav: Nav = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class StageError(Exception):
+    """A stage that could not be written; says why and what mends it."""
+
+
+def read_context(root: Path, catalog: Catalog) -> Context:
+    """Read what directives refer to; what is wrong with it, `load` has reported."""
+    snippets, _ = read_snippets(root)
+    drills, _ = read_drills(root)
+    results, _ = read_results(root)
+    verified, _ = read_verified(root)
+    return Context(
+        root=root,
+        catalog=catalog,
+        snippets={snippet.path: snippet for snippet in snippets},
+        drills=drills,
+        results=results,
+        verified=verified,
+        site_url=catalog.site.url,
+        repo_url=catalog.site.repo,
+    )
+
+
+def source_pages(root: Path, catalog: Catalog) -> Iterator[str]:
+    """Give the Markdown files below docs/ that have a page in this build, by path."""
+    hidden = {
+        f"docs/{folder}/{item.id}.md"
+        for folder, items in (("scenarios", catalog.scenarios), ("questions", catalog.questions))
+        for item in items
+        if not catalog.has_page(item)
+    }
+    for file in sorted((root / "docs").rglob("*.md")):
+        path = file.relative_to(root).as_posix()
+        if path not in hidden:
+            yield path
+
+
+def plan(root: Path, *, drafts: bool = False) -> Plan:
+    """Compute everything that is staged; nothing is written but the cache of pictures."""
+    catalog, problems = load(root, drafts=drafts)
+    made = Plan(catalog, problems=list(problems))
+    if not problems:
+        made.problems += check.check(catalog, root)
+    context = read_context(root, catalog)
+    _, found = read_verified(root)
+    made.problems += found
+    for path in source_pages(root, catalog):
+        document, _ = read_document(root, path)
+        if document is not None:
+            _page(made, document, path.removeprefix("docs/"), path, context)
+    generated = dict(pages.generate(catalog))
+    generated |= reference_pages(catalog, context.snippets.values())
+    for staged, text in sorted(generated.items()):
+        if staged in made.files:
+            mend = f"remove docs/{staged}, or give it another name"
+            made.problems.append(Problem(f"docs/{staged}", 1, "this page is generated", mend))
+            continue
+        document, found = parse_document(text, f"build/docs/{staged}")
+        made.problems += found
+        if document is not None:
+            _page(made, document, staged, None, context)
+    for file in sorted((root / "docs").rglob("*")):
+        below = file.relative_to(root / "docs")
+        if file.is_file() and file.suffix != ".md" and not below.name.startswith("."):
+            made.files[below.as_posix()] = file.read_bytes()
+    for snippet in context.snippets.values():
+        made.files[snippet.code_path] = snippet.stripped.encode()
+    for name, data in export.files(catalog).items():
+        made.files[name] = _with_numbers(data, context)
+    made.nav = list(pages.nav(catalog))
+    made.problems = sorted(set(made.problems))
+    return made
+
+
+def _with_numbers(data: bytes, context: Context) -> bytes:
+    text, _, _ = measured(data.decode(), context.results)
+    return text.encode()
+
+
+def _page(
+    made: Plan, document: Document, staged: str, source: str | None, context: Context
+) -> None:
+    expanded = expand(document, staged, context)
+    head = _front_matter(document, staged, context)
+    first = head.count("\n")
+    made.files[staged] = (head + expanded.text).encode()
+    made.sources[staged] = source
+    made.problems += expanded.problems
+    made.listings += _moved(expanded, first)
+
+
+def _moved(expanded: Expanded, lines: int) -> Iterator[Listing]:
+    for listing in expanded.listings:
+        yield Listing(**(asdict(listing) | {"line": listing.line + lines}))
+
+
+def _front_matter(document: Document, staged: str, context: Context) -> str:
+    """Give the front matter that the renderer reads: title, description, search words."""
+    front = dict(document.front)
+    folder, _, name = staged.removesuffix(".md").partition("/")
+    catalog = context.catalog
+    if folder == "scenarios" and any(s.id == name for s in catalog.scenarios):
+        scenario = catalog.scenario(name)
+        words = [technique.label for technique in scenario.techniques]
+        words += [*scenario.technologies, *scenario.aliases, *scenario.error_messages]
+        front = {
+            "title": scenario.title,
+            "description": scenario.description,
+            "page-type": "scenario",
+            "id": scenario.id,
+            "tags": list(dict.fromkeys(words)),
+        }
+    elif folder == "questions" and any(q.id == name for q in catalog.questions):
+        question = catalog.question(name)
+        front = {
+            "title": question.question,
+            "description": question.description,
+            "page-type": "question",
+            "id": question.id,
+        }
+    if not front:
+        return ""
+    text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000)
+    text, _, _ = measured(text, context.results)
+    return f"---\n{text}---\n\n"
+
+
+def stage(
+    root: Path,
+    *,
+    drafts: bool = False,
+    keep_going: bool = False,
+    report: Callable[[str], None] = print,
+) -> int:
+    """Stage the site.
+
+    Args:
+        root: root of the repository.
+        drafts: also stage pages that say `status: draft` (while serving).
+        keep_going: write what can be written although there are problems.
+        report: takes each line of what is said.
+
+    Returns:
+        The exit status: 0, or 1 when there are problems.
+
+    Raises:
+        StageError: build/ cannot be written.
+    """
+    made = plan(root, drafts=drafts)
+    for problem in made.problems:
+        report(str(problem))
+    if made.problems and not keep_going:
+        report(f"stage: {_count(len(made.problems), 'problem')}; build/docs is left as it was")
+        return 1
+    changed = write(root, made)
+    report(f"stage: {_count(len(made.files), 'file')}, {changed} changed")
+    return 1 if made.problems else 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def write(root: Path, made: Plan) -> int:
+    """Bring build/docs and the files beside it up to date; give how many files changed.
+
+    Raises:
+        StageError: it cannot be written; then nothing was replaced.
+    """
+    build = root / "build"
+    beside = {
+        "fences.json": _json([asdict(listing) for listing in made.listings]),
+        "site.json": _json(
+            {
+                "site_url": made.catalog.site.url,
+                "repo_url": made.catalog.site.repo,
+                "nav": made.nav,
+                "sources": made.sources,
+            }
+        ),
+        "zensical.yml": zensical_config(root, made.catalog.site, made.nav),
+    }
+    wanted = {f"docs/{name}": data for name, data in made.files.items()} | beside
+    try:
+        build.mkdir(exist_ok=True)
+        with _alone(build), tempfile.TemporaryDirectory(prefix=".stage-", dir=build) as folder:
+            changed = _prepare(build, Path(folder), wanted)
+            with _undisturbed():
+                return _replace(build, Path(folder), wanted, changed)
+    except OSError as error:
+        what = f"{error.filename or build}: {error.strerror or error}"
+        mend = "make build/ writable for you, or remove it (everything in it can be made again)"
+        raise StageError(f"stage: cannot write {what}. Mend: {mend}.") from error
+
+
+def _json(value: object) -> bytes:
+    return f"{json.dumps(value, ensure_ascii=False, indent=1)}\n".encode()
+
+
+def _prepare(build: Path, folder: Path, wanted: dict[str, bytes]) -> list[str]:
+    """Write what differs from build/ into a temporary folder; give the paths."""
+    changed = []
+    for name, data in wanted.items():
+        try:
+            same = (build / name).read_bytes() == data
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            same = False
+        if not same:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+            changed.append(name)
+    return changed
+
+
+def _replace(build: Path, folder: Path, wanted: dict[str, bytes], changed: list[str]) -> int:
+    """Move the prepared files into place, then delete what nothing wants any more."""
+    for name in changed:
+        target = build / name
+        for parent in reversed(target.relative_to(build).parents):
+            if (build / parent).is_file():  # a page became a folder
+                (build / parent).unlink()
+        if target.is_dir():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder / name, target)  # noqa: PTH105 - the name says that it overwrites
+    deleted = 0
+    for old in sorted((build / "docs").rglob("*"), reverse=True):
+        if old.is_dir() and not old.is_symlink():
+            if not any(old.iterdir()):
+                old.rmdir()
+        elif old.relative_to(build).as_posix() not in wanted:
+            old.unlink()
+            deleted += 1
+    return len(changed) + deleted
+
+
+@contextmanager
+def _alone(build: Path) -> Iterator[None]:
+    """Let one stage write at a time: `make site` may run beside `make serve`."""
+    with (build / ".stage.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and termination back while files are moved into place (milliseconds)."""
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
