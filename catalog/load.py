@@ -31,13 +31,14 @@ from catalog.model import (
     Status,
 )
 from catalog.problem import Problem
-from catalog.results import read_results
+from catalog.results import Results, format_value, read_results
 from catalog.rows import add_row
 from catalog.snippets import read_snippets
 from catalog.source import explain, nearest
 from catalog.vocabulary import Vocabulary, read_vocabulary
 
 FrontT = TypeVar("FrontT", bound=Model)
+_NUMBER = re.compile(r"\[\[m:(?P<key>[^\]|]+)(?P<bare>\|bare)?\]\]")
 _NOT_A_FACT = frozenset({"page_type", "id", "status", "row"})
 
 
@@ -80,15 +81,17 @@ def load(
     words, problems = read_vocabulary(root)
     site, found = read_site(root, os.environ if environ is None else environ)
     problems += found
-    pages, found = read_fronts(root, "docs/scenarios", ScenarioFront)
+    results, found = read_results(root)
     problems += found
-    answers, found = read_fronts(root, "docs/questions", QuestionFront)
+    pages, found = read_fronts(root, "docs/scenarios", ScenarioFront, results)
+    problems += found
+    answers, found = read_fronts(root, "docs/questions", QuestionFront, results)
     problems += found
     concepts, found = _plain_pages(root, "docs/concepts")
     problems += found
     about, found = _plain_pages(root, "docs/about")
     problems += found
-    code, found = _code(root)
+    code, found = _code(root, results)
     problems += found
 
     original = frozenset(row.id for row in words.scenarios)
@@ -147,9 +150,12 @@ def read_site(root: Path, environ: Mapping[str, str]) -> tuple[Site, list[Proble
 
 
 def read_fronts(
-    root: Path, folder: str, model: type[FrontT]
+    root: Path, folder: str, model: type[FrontT], results: Results
 ) -> tuple[dict[str, Read[FrontT]], list[Problem]]:
-    """Read every Markdown file of a folder, by the id in its front matter."""
+    """Read every Markdown file of a folder, by the id in its front matter.
+
+    Recorded numbers in the front matter, `[[m:scenario/key]]`, are written out.
+    """
     found: dict[str, Read[FrontT]] = {}
     problems: list[Problem] = []
     for file in sorted((root / folder).glob("*.md")):
@@ -159,7 +165,7 @@ def read_fronts(
         if document is None:
             continue
         try:
-            front = model.model_validate(document.front)
+            front = model.model_validate(_numbers(document.front, results))
         except ValidationError as error:
             problems += explain(error, model, path, document.yaml)
             continue
@@ -171,6 +177,22 @@ def read_fronts(
             continue
         found[document.stem] = Read(document, front)
     return found, problems
+
+
+def _numbers(value: object, results: Results) -> object:
+    """Write recorded numbers out in every string; an unknown key stays, for the checker to name."""
+    if isinstance(value, dict):
+        return {key: _numbers(one, results) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_numbers(one, results) for one in value]
+    if isinstance(value, str):
+        return _NUMBER.sub(lambda match: _number(match, results), value)
+    return value
+
+
+def _number(match: re.Match[str], results: Results) -> str:
+    value = results.value(match["key"])
+    return match[0] if value is None else format_value(value, bare=bool(match["bare"]))
 
 
 def _plain_pages(root: Path, folder: str) -> tuple[tuple[Page, ...], list[Problem]]:
@@ -194,12 +216,10 @@ def _plain_pages(root: Path, folder: str) -> tuple[tuple[Page, ...], list[Proble
     return tuple(pages), problems
 
 
-def _code(root: Path) -> tuple[_Code, list[Problem]]:
+def _code(root: Path, results: Results) -> tuple[_Code, list[Problem]]:
     """Read snippets, drills and results, and group them by scenario."""
     snippets, problems = read_snippets(root)
     drills, found = read_drills(root)
-    problems += found
-    results, found = read_results(root)
     problems += found
     code = _Code()
     for snippet in snippets:

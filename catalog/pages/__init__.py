@@ -1,0 +1,67 @@
+"""The generated pages, as Markdown. Pure: the same catalog gives the same bytes."""
+
+from catalog.model import Catalog, Page
+from catalog.pages import practice
+from catalog.pages.finder import finder
+from catalog.pages.home import home
+from catalog.pages.oncall import oncall
+
+
+def generate(catalog: Catalog) -> dict[str, str]:
+    """Give every generated page by its staged path."""
+    return {
+        "index.md": home(catalog),
+        "scenarios/index.md": practice.scenarios(catalog),
+        "finder.md": finder(catalog),
+        "questions/index.md": practice.questions(catalog),
+        "levels.md": practice.levels(catalog),
+        "plan.md": practice.plan(catalog),
+        "checklist.md": practice.checklist(catalog),
+        "template.md": practice.template(catalog),
+        "cheatsheet.md": practice.cheatsheet(catalog),
+        "related.md": practice.related(catalog),
+        "oncall/index.md": oncall(catalog),
+    }
+
+
+def nav(catalog: Catalog) -> list[object]:
+    """Give the navigation, as mkdocs.yml writes it: every staged page a reader should see, once."""
+    scenarios: list[object] = ["scenarios/index.md"]
+    for part in catalog.parts:
+        pages = [
+            {f"{one.number}. {one.title}": f"scenarios/{one.id}.md"}
+            for one in catalog.of_part(part.id)
+            if catalog.has_page(one)
+        ]
+        if pages:
+            scenarios.append({f"Part {part.number}: {part.title}": pages})
+    answered = [
+        {one.question: f"questions/{one.id}.md"}
+        for one in catalog.questions
+        if catalog.has_page(one)
+    ]
+    practice_pages: list[object] = [
+        {"Interview questions": ["questions/index.md", *answered]},
+        {"Finder": "finder.md"},
+        {"Complexity levels": "levels.md"},
+        {"Study plan": "plan.md"},
+        {"Checklist": "checklist.md"},
+        {"Answer template": "template.md"},
+        {"Cheat sheet": "cheatsheet.md"},
+        {"Related topics": "related.md"},
+    ]
+    entries: list[object] = [
+        {"Home": "index.md"},
+        {"Scenarios": scenarios},
+        {"Practice": practice_pages},
+        {"On call": "oncall/index.md"},
+    ]
+    if catalog.concepts:
+        entries.append({"Concepts": _titled(catalog.concepts)})
+    if catalog.about:
+        entries.append({"About": _titled(catalog.about)})
+    return entries
+
+
+def _titled(pages: tuple[Page, ...]) -> list[dict[str, str]]:
+    return [{page.title: page.path} for page in sorted(pages, key=lambda page: page.title)]
