@@ -24,16 +24,18 @@ def home(catalog: Catalog) -> str:
         "## What a proof looks like",
         (
             "Each scenario starts with code that many of us have shipped.\n"
-            "A *drill* sets it up on a real server, breaks it in the way the page names, and asserts "
-            "that it fails.\n"
+            "A *drill* sets it up on a real server, breaks it in the way the page names, and "
+            "asserts that it fails.\n"
             "Then the drill runs the good code under the identical load, and asserts that it holds."
         ),
         (
-            "Every listing is a tested file, every number comes from a recorded run, and a page whose "
-            "code has changed since it was measured does not build."
+            "Every listing is a tested file, every number comes from a recorded run, and a page "
+            "whose code has changed since it was measured does not build."
         ),
         f"## All {count(len(catalog.scenarios), 'scenario')}",
+        '<div class="fd-cards" markdown>',
         *(_part(sheet, part) for part in catalog.parts),
+        "</div>",
         "## Find your way",
         _ways(sheet),
     ]
@@ -86,15 +88,16 @@ def _part(sheet: Sheet, part: Part) -> str:
         for one in sheet.catalog.of_part(part.id)
     )
     heading = f"### Part {part.number}: {escape(part.title)}{crisis(part.fire)}"
-    return "\n\n".join([f"{heading} {{#{part.id}}}", escape(part.about), rows])
+    blocks = ['<div class="fd-card" markdown>', f"{heading} {{#{part.id}}}"]
+    return "\n\n".join([*blocks, escape(part.about), rows, "</div>"])
 
 
 def _ways(sheet: Sheet) -> str:
     return items(
         [
             (
-                "**Something is broken.** Paste the error message into the search field, or start at "
-                f"[On call]({sheet.to('oncall/index.md')}) with what you see."
+                "**Something is broken.** Paste the error message into the search field, or start "
+                f"at [On call]({sheet.to('oncall/index.md')}) with what you see."
             ),
             (
                 f"**You look for a topic.** [Finder]({sheet.to('finder.md')}): by topic, symptom, "

@@ -24,8 +24,8 @@ def questions(catalog: Catalog) -> str:
     body = [
         (
             f'<p class="fd-lead">{count(len(catalog.questions), "interview question")}, '
-            f"{answered} answered in full: what to say in ninety seconds, the seven steps with tested "
-            "code, and what the interviewer asks next.</p>"
+            f"{answered} answered in full: what to say in ninety seconds, the seven steps with "
+            "tested code, and what the interviewer asks next.</p>"
         ),
         f"Every answer follows the [answer template]({sheet.to('template.md')}).",
         "## From the original index",
@@ -64,8 +64,8 @@ def levels(catalog: Catalog) -> str:
     sheet = Sheet(catalog, "levels.md")
     body = [
         (
-            '<p class="fd-lead">Four rungs, from what every interview asks to what you need when you '
-            "carry the pager.</p>"
+            '<p class="fd-lead">Four rungs, from what every interview asks to what you need when '
+            "you carry the pager.</p>"
         ),
     ]
     for level in catalog.levels:
