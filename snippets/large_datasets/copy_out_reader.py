@@ -19,7 +19,7 @@ https://www.psycopg.org/psycopg3/docs/basic/copy.html
 
 import os
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any, LiteralString
 
 import psycopg
@@ -59,25 +59,21 @@ def copy_rows(
     conn: psycopg.Connection[Any],
     query: LiteralString,
     params: Params | None = None,
-    *,
-    types: Sequence[str],
 ) -> Generator[tuple[Any, ...], None, None]:
-    """Yield each row as Python values; `types` names the columns' SQL types.
+    """Yield each row as a tuple of Python values. Raises as copy_bytes.
 
-    COPY does not send the types, and binary values without them are bytes.
-    They must be the query's own: "int8" for an int4 column raises DataError
-    or worse, a wrong number. Raises as copy_bytes.
+    COPY does not say which types its columns have. Guessing is not an option
+    (an int4 read as int8 gives a wrong number, not an error), so the server
+    is asked first, by the same query with no rows.
     """
-    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(
-        sql.SQL(query)
-    )
-    with (
-        conn.transaction(),
-        conn.cursor() as cur,
-        cur.copy(statement, params) as copy,
-    ):
-        copy.set_types(types)
-        yield from copy.rows()
+    inner = sql.SQL(query)
+    describe = sql.SQL("SELECT * FROM ({}) AS q LIMIT 0").format(inner)
+    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(inner)
+    with conn.transaction(), conn.cursor() as cur:
+        columns = cur.execute(describe, params).description or ()
+        with cur.copy(statement, params) as copy:
+            copy.set_types([column.type_code for column in columns])
+            yield from copy.rows()
 
 
 # --8<-- [end:copy_rows]
@@ -99,7 +95,7 @@ def main() -> None:
         head, *rest = copy_bytes(conn, query, [20000])
         lines = head.count(b"\n") + sum(block.count(b"\n") for block in rest)
         print(f"{lines} lines of CSV, the first: {head.splitlines()[0]!r}")
-        rows = copy_rows(conn, query, [20000], types=["int4", "numeric"])
+        rows = copy_rows(conn, query, [20000])
         print(f"sum of the amounts: {sum(amount for _, amount in rows)}")
 
 

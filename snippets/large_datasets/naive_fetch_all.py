@@ -63,8 +63,7 @@ def total_by_user_fetchmany(
 # --8<-- [start:late_reader]
 def open_events(url: str) -> Iterator[tuple[int, Decimal]]:
     """Return the rows lazily, and close their connection first."""
-    with psycopg.connect(url) as conn:
-        cur = conn.cursor(name="late")
+    with psycopg.connect(url) as conn, conn.cursor(name="late") as cur:
         cur.execute("SELECT user_id, amount FROM events")
         # BUG: the rows are read after `with` has closed the connection (or
         # has given it back to the pool, where another request now uses it).

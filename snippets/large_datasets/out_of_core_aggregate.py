@@ -66,7 +66,8 @@ def totals_by_duckdb(
         ) as db,
     ):
         result = db.execute(
-            "SELECT user_id, sum(cents)::BIGINT FROM read_csv(?)"
+            "SELECT user_id, sum(cents)::BIGINT FROM read_csv(?, types ="
+            " {'user_id': 'BIGINT', 'cents': 'BIGINT'})"
             " GROUP BY user_id ORDER BY user_id",
             [[str(path) for path in paths]],
         )
@@ -81,7 +82,10 @@ def totals_by_duckdb(
 def totals_by_polars(paths: Sequence[Path]) -> Iterator[Total]:
     """Yield the same, computed by polars' streaming engine."""
     frame = (
-        pl.scan_csv(list(paths))
+        pl.scan_csv(
+            list(paths),
+            schema_overrides={"user_id": pl.Int64, "cents": pl.Int64},
+        )
         .group_by("user_id")
         .agg(pl.col("cents").sum())
         .sort("user_id")

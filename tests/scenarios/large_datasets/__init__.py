@@ -1,0 +1,1 @@
+"""Tests of scenario 1, large datasets."""

@@ -1,0 +1,126 @@
+"""Keyset pages in PostgreSQL: newest first, NULLs and collations included."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from snippets.large_datasets.keyset_postgres import (
+    MAX_LIMIT,
+    SORTS,
+    Connection,
+    fetch_page,
+    iter_all,
+)
+
+from .conftest import Demo
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NAMES = ["b", "A", "a", "B", "é", ""]
+COUNT = 3000
+
+
+@pytest.fixture
+def conn(postgres_url: str) -> Iterator[Connection]:
+    """3,000 orders, ten a microsecond, every third unpaid, some paid at the epoch."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        connection.execute(
+            "CREATE TABLE orders (id int8 PRIMARY KEY, customer text, created_at timestamptz,"
+            " paid_at timestamptz)"
+        )
+        with connection.cursor() as cur, cur.copy("COPY orders FROM STDIN") as copy:
+            for number in range(COUNT):
+                copy.write_row(row(number))
+        yield connection
+
+
+def row(number: int) -> tuple[int, str, datetime, datetime | None]:
+    paid = [None, datetime(1970, 1, 1, tzinfo=UTC), START - timedelta(number % 50)][number % 3]
+    return number, NAMES[number % 6], START + timedelta(microseconds=number // 10), paid
+
+
+def expected(sort: str) -> list[int]:
+    def key(number: int) -> Any:
+        _, name, created, paid = row(number)
+        if sort == "created_at":
+            return created, number
+        if sort == "customer":
+            return name.encode(), number
+        return paid is None, paid or datetime(1970, 1, 1, tzinfo=UTC), number
+
+    return sorted(range(COUNT), key=key, reverse=True)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("limit", [97, 1000])
+def test_iteration_gives_each_row_once_newest_first(conn: Connection, sort: str, limit: int):
+    assert [order[0] for order in iter_all(conn, sort, limit)] == expected(sort)
+
+
+def test_a_page_goes_on_after_a_row_that_is_gone(conn: Connection):
+    first, key = fetch_page(conn, None, 10)
+    conn.execute("DELETE FROM orders WHERE id >= %s", [COUNT - 10])
+    second, _ = fetch_page(conn, key, 10)
+    assert [order[0] for order in (*first, *second)] == list(range(2999, 2979, -1))
+
+
+def test_the_last_page_has_no_key(conn: Connection):
+    conn.execute("DELETE FROM orders WHERE id >= 20")
+    items, key = fetch_page(conn, None, 10)
+    assert (len(items), key) == (10, (START + timedelta(microseconds=1), 10))
+    items, key = fetch_page(conn, key, 10)
+    assert ([order[0] for order in items], key) == (list(range(9, -1, -1)), None)
+
+
+def test_no_transaction_stays_open_between_pages(conn: Connection):
+    rows = iter_all(conn, limit=10)
+    next(rows)
+    assert conn.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+
+
+def test_a_deep_page_begins_its_index_scan_at_the_key(conn: Connection):
+    conn.execute("CREATE INDEX ON orders (created_at, id)")
+    conn.execute("ANALYZE orders")
+    plans = {}
+    for condition in (
+        "(created_at, id) < (%(at)s, %(id)s)",
+        "created_at < %(at)s OR (created_at = %(at)s AND id < %(id)s)",
+    ):
+        found = conn.execute(
+            "EXPLAIN (FORMAT JSON) SELECT * FROM orders WHERE"  # type: ignore[arg-type]  # two literals
+            f" {condition} ORDER BY created_at DESC, id DESC LIMIT 10",
+            {"at": START + timedelta(microseconds=50), "id": 500},
+        ).fetchone()
+        assert found is not None
+        plans[condition[:4]] = json.dumps(found[0])
+    assert "Index Cond" in plans["(cre"]
+    assert "Index Cond" not in plans["crea"]
+
+
+@pytest.mark.parametrize("limit", [0, -1, MAX_LIMIT + 1])
+def test_a_limit_out_of_bounds_is_refused(conn: Connection, limit: int):
+    with pytest.raises(ValueError, match=f"1 to 1000 rows, got {limit}"):
+        fetch_page(conn, None, limit)
+
+
+def test_a_sort_off_the_list_is_refused(conn: Connection):
+    with pytest.raises(ValueError, match="must be one of"):
+        fetch_page(conn, sort="id; DROP TABLE orders")
+    assert conn.execute("SELECT count(*) FROM orders").fetchone() == (COUNT,)
+
+
+def test_a_key_of_another_sort_is_refused(conn: Connection):
+    _, key = fetch_page(conn, None, 10, sort="paid_at")
+    with pytest.raises(ValueError, match="'created_at' has 2 key columns"):
+        fetch_page(conn, key, 10, sort="created_at")
+
+
+def test_the_demo_visits_all_and_uses_the_index(demo: Demo, postgres_url: str):
+    lines = demo("keyset_postgres", postgres_url)
+    assert lines[:3] == [f"{sort}: 20000 rows, 20000 different" for sort in SORTS]
+    assert "Index Scan Backward" in lines[4]
+    assert "Index Cond: (ROW(created_at, id) < ROW(" in lines[5]

@@ -1,0 +1,118 @@
+"""Streams of rows: bounded, closed when abandoned, synchronous and asynchronous."""
+
+from contextlib import aclosing, closing
+
+import psycopg
+import pytest
+from psycopg.pq import TransactionStatus
+
+from snippets.large_datasets.server_side_cursor import astream_rows, stream_chunks, stream_rows
+
+from .conftest import ROWS, Demo
+
+pytestmark = pytest.mark.anyio
+QUERY = "SELECT id FROM events WHERE id > %s ORDER BY id"
+
+
+def open_cursors(conn: psycopg.Connection[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    return conn.execute("SELECT name FROM pg_cursors").fetchall()
+
+
+@pytest.mark.parametrize("batch", [1, 7, 2000, 100_000])
+def test_every_row_comes_once_and_in_order(events_url: str, batch: int):
+    with psycopg.connect(events_url) as conn:
+        ids = [row[0] for row in stream_rows(conn, QUERY, [ROWS - 5000], batch=batch)]
+    assert ids == list(range(ROWS - 4999, ROWS + 1))
+
+
+@pytest.mark.parametrize("size", [2, 7, 500, 100_000])
+def test_every_row_comes_once_in_chunks(events_url: str, size: int):
+    with psycopg.connect(events_url) as conn:
+        ids = [row[0] for row in stream_chunks(conn, QUERY, [ROWS - 5000], size=size)]
+    assert ids == list(range(ROWS - 4999, ROWS + 1))
+
+
+async def test_every_row_comes_once_asynchronously(events_url: str):
+    async with await psycopg.AsyncConnection.connect(events_url) as conn:
+        ids = [row[0] async for row in astream_rows(conn, QUERY, [ROWS - 5000], batch=700)]
+    assert ids == list(range(ROWS - 4999, ROWS + 1))
+
+
+def test_the_client_fetches_batch_rows_a_round_trip(events_url: str):
+    with psycopg.connect(events_url, autocommit=True) as conn:
+        conn.execute("CREATE EXTENSION pg_stat_statements")
+        conn.execute("SELECT pg_stat_statements_reset()")
+        list(stream_rows(conn, QUERY, [0], batch=3000))
+        fetched = conn.execute(
+            "SELECT sum(calls)::int, sum(rows)::int FROM pg_stat_statements"
+            " WHERE query LIKE 'FETCH FORWARD%' AND dbid ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).fetchone()
+    assert fetched == (11, ROWS)  # ten full batches, and the empty one that ends it
+
+
+def test_the_planner_is_told_that_all_rows_are_read(events_url: str):
+    with psycopg.connect(events_url) as conn:
+        rows = stream_rows(conn, "SELECT current_setting('cursor_tuple_fraction')")
+        assert list(rows) == [("1",)]
+        assert conn.execute("SHOW cursor_tuple_fraction").fetchone() == ("0.1",)
+
+
+@pytest.mark.parametrize("stream", [stream_rows, stream_chunks])
+def test_nothing_stays_open_after_the_last_row(events_url: str, stream: type):
+    with psycopg.connect(events_url) as conn:
+        assert len(list(stream(conn, QUERY, [0]))) == ROWS
+        assert conn.info.transaction_status is TransactionStatus.IDLE
+
+
+@pytest.mark.parametrize("stream", [stream_rows, stream_chunks])
+def test_an_abandoned_stream_closes_its_cursor(events_url: str, stream: type):
+    with psycopg.connect(events_url) as conn:
+        with closing(stream(conn, QUERY, [0])) as rows:
+            next(rows)
+        assert conn.info.transaction_status is TransactionStatus.IDLE
+        assert open_cursors(conn) == []
+
+
+async def test_an_abandoned_asynchronous_stream_closes_its_cursor(events_url: str):
+    async with await psycopg.AsyncConnection.connect(events_url) as conn:
+        async with aclosing(astream_rows(conn, QUERY, [0])) as rows:
+            await anext(rows)
+            during = await (await conn.execute("SELECT name FROM pg_cursors")).fetchall()
+        assert during == [("astream_rows",)]
+        assert conn.info.transaction_status is TransactionStatus.IDLE
+        after = await (await conn.execute("SELECT name FROM pg_cursors")).fetchall()
+    assert after == []
+
+
+def test_a_cursor_is_open_while_its_stream_is(events_url: str):
+    with psycopg.connect(events_url) as conn, closing(stream_rows(conn, QUERY, [0])) as rows:
+        next(rows)
+        assert open_cursors(conn) == [("stream_rows",)]
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+async def test_a_batch_without_rows_is_refused(events_url: str, batch: int):
+    with psycopg.connect(events_url) as conn:
+        with pytest.raises(ValueError, match=f"at least 1 row, got {batch}"):
+            next(stream_rows(conn, QUERY, [0], batch=batch))
+        with pytest.raises(ValueError, match=f"at least 2 rows, got {batch}"):
+            next(stream_chunks(conn, QUERY, [0], size=batch))
+    async with await psycopg.AsyncConnection.connect(events_url) as aconn:
+        with pytest.raises(ValueError, match=f"at least 1 row, got {batch}"):
+            await anext(astream_rows(aconn, QUERY, [0], batch=batch))
+
+
+def test_a_chunk_of_one_row_is_refused(events_url: str):
+    with psycopg.connect(events_url) as conn, pytest.raises(ValueError, match="at least 2 rows"):
+        next(stream_chunks(conn, QUERY, [0], size=1))
+
+
+def test_the_demo_leaves_no_cursor_open(demo: Demo, postgres_url: str):
+    assert demo("server_side_cursor", postgres_url) == [
+        "cursor: 200010000",
+        "chunks: 200010000",
+        "first row (1,), then the reader gives up",
+        "cursors still open: (0,)",
+        "one row instead of 20,000: (200010000,)",
+    ]
