@@ -14,9 +14,9 @@ them locally. A refusal is remembered too, so an attacker costs one shared call
 per `retry_after`, not one per request. Use it when the shared limiter is the
 bottleneck.
 
-Bound: what the shared limiter admits in any half-open window of
-window + `hold` seconds: units taken earlier may be spent up to `hold` seconds
-later. Units that are not spent are lost, never given twice.
+Bound: the shared limiter's own, plus size - 1 per process and key: units taken
+earlier may be spent up to `hold` seconds later. Units that nobody spends are
+lost, never given twice, so a small limit needs a small `size`.
 Cost: one shared call per `size` requests; O(1) memory per key, and at most
 `max_keys` keys (the oldest allotment is given up).
 

@@ -108,13 +108,14 @@ def client_address(scope: Scope, trusted_hops: int = 0) -> str:
 
     An IPv6 customer has at least 2**64 addresses, so the /64 is the key.
     """
-    peer = (scope.get("client") or ("", 0))[0]
+    peer, _ = scope.get("client") or ("", 0)  # a Unix socket has none
+    forwarded = ""
     if trusted_hops:
         lines = [v for k, v in scope["headers"] if k == b"x-forwarded-for"]
         hops = b",".join(lines).decode("latin-1").split(",")
         if len(hops) >= trusted_hops:
-            return _network(hops[-trusted_hops].strip()) or _network(peer)
-    return _network(peer) or "unknown"
+            forwarded = hops[-trusted_hops].strip()
+    return _network(forwarded) or _network(peer) or "unknown"
 
 
 def _network(text: str) -> str:
@@ -322,26 +323,30 @@ class _Answer:
     violated: tuple[str, ...] = ("demo",)
 
 
-class _TwoOnly:
+class _TwoEach:
     policies = (_Quota(),)
-    used = 0
 
-    async def hit(self, key: str, cost: int = 1) -> _Answer:  # noqa: ARG002 - the demo has one client
-        self.used += cost
-        if self.used > 2:
+    def __init__(self) -> None:
+        self.used: dict[str, int] = {}
+
+    async def hit(self, key: str, cost: int = 1) -> _Answer:
+        used = self.used[key] = self.used.get(key, 0) + cost
+        if used > 2:
             return _Answer(0, False, 29.2)
-        return _Answer(2 - self.used, True, 0.0)
+        return _Answer(2 - used, True, 0.0)
 
 
-async def _hello(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI signature
+async def _hello(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
     start = {"type": "http.response.start", "status": 200, "headers": []}
     await send(start)
-    await send({"type": "http.response.body", "body": b"hello"})
+    body = b"hello from " + scope["path"].encode()
+    await send({"type": "http.response.body", "body": body})
 
 
 async def demo() -> None:
     """Send three requests where two are allowed."""
-    app = RateLimitMiddleware(_hello, _TwoOnly())
+    app = RateLimitMiddleware(_hello, _TwoEach())
 
     async def receive() -> Message:
         return {"type": "http.request"}

@@ -1,0 +1,65 @@
+"""The leaky bucket lets requests leave evenly, or refuses them."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.clock import FakeClock
+from snippets.rate_limiting.leaky_bucket import BucketFullError, LeakyBucket, shaped
+from tests.scenarios.rate_limiting.traffic import Hit, hits, most_in_any_window, run_demo
+
+
+@given(load=hits(), rate=st.sampled_from([0.25, 0.5, 1, 2, 4]), window=st.integers(1, 20))
+def test_departures_never_bunch(load: list[Hit], rate: float, window: int) -> None:
+    bucket = LeakyBucket(rate, longest_wait=5.0)
+    departures = []
+    for now, _ in load:
+        try:
+            departures.append((now + bucket.reserve(now), 1))
+        except BucketFullError:
+            continue
+    assert departures == sorted(departures)
+    assert most_in_any_window(departures, window) <= math.ceil(rate * window)
+
+
+def test_waits_grow_by_the_spacing_up_to_the_longest() -> None:
+    bucket = LeakyBucket(rate=2, longest_wait=1.0)
+    assert [bucket.reserve(0.0) for _ in range(3)] == [0.0, 0.5, 1.0]
+    with pytest.raises(BucketFullError) as refused:
+        bucket.reserve(0.0)
+    assert refused.value.retry_after == 0.5
+    assert bucket.reserve(0.5) == 1.0
+
+
+def test_idle_time_is_not_saved_up() -> None:
+    bucket = LeakyBucket(rate=2, longest_wait=1.0)
+    assert [bucket.reserve(100.0) for _ in range(2)] == [0.0, 0.5]
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, math.nan])
+def test_refuses_a_rate_that_never_lets_anything_leave(rate: float) -> None:
+    with pytest.raises(ValueError, match="rate must be above 0"):
+        LeakyBucket(rate, longest_wait=1.0)
+
+
+@pytest.mark.anyio
+async def test_a_caller_sleeps_until_its_turn() -> None:
+    bucket, clock, slept = LeakyBucket(rate=2, longest_wait=5.0), FakeClock(), []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    for _ in range(3):
+        await shaped(bucket, clock, sleep)
+    clock.advance(1.25)
+    await shaped(bucket, clock, sleep)
+    assert slept == [0.0, 0.5, 1.0, 0.25]
+
+
+def test_demo_refuses_the_sixth(capsys: pytest.CaptureFixture[str]) -> None:
+    run_demo("leaky_bucket")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4] == "request 5 leaves at 1.00 s"
+    assert lines[5].startswith("request 6 refused")
