@@ -27,9 +27,6 @@ class Line:
 class Teller:
     """Where the lines of a story go; this one keeps silent."""
 
-    def title(self, name: str, text: str) -> None:
-        """Begin the story of one drill."""
-
     def line(self, line: Line) -> None:
         """Tell one line."""
 
@@ -68,8 +65,4 @@ TELLER = pytest.StashKey[Teller]()
 @pytest.fixture
 def story(request: pytest.FixtureRequest) -> Story:
     """Tell the drill: live under `make drill`, silent in any other run."""
-    teller = request.config.stash.get(TELLER, Teller())
-    function = request.function
-    first = (function.__doc__ or function.__name__).strip().splitlines()[0]
-    teller.title(request.node.nodeid, first)
-    return Story(teller)
+    return Story(request.config.stash.get(TELLER, Teller()))
