@@ -9,8 +9,8 @@ def llms(catalog: Catalog) -> str:
     blocks = [
         "# Firedrill",
         (
-            "> Production scenarios in Python, each proved: the popular code fails a test, the good "
-            "code passes the same test under the same load, on real servers."
+            "> Production scenarios in Python, each proved: the popular code fails a test, the "
+            "good code passes the same test under the same load, on real servers."
         ),
     ]
     scenarios = [one for one in catalog.scenarios if catalog.has_page(one)]
