@@ -1,0 +1,89 @@
+"""axe-core, both palettes, desk and phone, and what axe cannot see."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.driver import DESK, NARROW, Chromium, Palette, choose
+from tests.browser.site import Site
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
+LEVEL_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]
+PALETTES: tuple[Palette, Palette] = ("default", "slate")
+SHARES = 4
+RUN = """(tags) => axe.run(document, {
+  runOnly: {type: "tag", values: tags}, resultTypes: ["violations"], elementRef: false,
+}).then((result) => ({
+  passes: result.passes.length,
+  violations: result.violations.flatMap((rule) => rule.nodes.map((node) =>
+    `${rule.id}: ${node.target}: ${[...node.any, ...node.all, ...node.none][0].message}`)),
+}))"""
+
+
+def audits(page: Page) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Audit the loaded page at both widths in both palettes."""
+    page.evaluate(
+        "() => { for (const fold of document.querySelectorAll('details')) fold.open = true; }"
+    )
+    for size in (DESK, NARROW):
+        page.set_viewport_size(size)
+        for palette in PALETTES:
+            choose(page, palette)
+            yield f"{size['width']} px, {palette}", page.evaluate(RUN, LEVEL_AA)
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_axe_finds_no_barrier(
+    site: Site, browser: Chromium, share: int, record_property: Callable[[str, object], None]
+) -> None:
+    """WCAG 2.2 A and AA, fold-outs opened: zero violations."""
+    pages = site.templates[share::SHARES]
+    found: list[str] = []
+    runs = 0
+    with browser.context(bypass_csp=True) as context:
+        context.add_init_script(AXE)
+        page = context.new_page()
+        for path in pages:
+            page.goto(site.url + path)
+            for where, result in audits(page):
+                runs += 1
+                assert result["passes"] > 5, "axe saw an empty page"
+                found += [f"/{path} at {where}: {violation}" for violation in result["violations"]]
+    record_property("axe-pages", len(pages))
+    record_property("axe-runs", runs)
+    assert runs == len(pages) * 4 > 0
+    assert found == []
+
+
+def test_forced_colours_keep_controls_and_verdicts(site: Site, browser: Chromium) -> None:
+    """Where the reader's system sets every colour, borders and icons are still seen."""
+    with browser.context(forced_colors="active") as context:
+        page = context.new_page()
+        page.goto(site.url + site.scenario_pages()[0])
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        for selector, pseudo, colour in [
+            (".md-code__button", "::after", "backgroundColor"),
+            (".fd-naive", None, "borderLeftColor"),
+            (".md-search__form", None, "borderTopColor"),
+        ]:
+            page.locator(selector).first.scroll_into_view_if_needed()
+            seen = page.evaluate(
+                "([s, p, c]) => getComputedStyle(document.querySelector(s), p)[c]",
+                [selector, pseudo, colour],
+            )
+            assert seen not in (background, "rgba(0, 0, 0, 0)"), selector
+
+
+def test_reduced_motion_stills_the_page(site: Site, browser: Chromium) -> None:
+    """No transition lasts where the reader asked for none."""
+    longest = """() => Math.max(...[...document.querySelectorAll("*")].flatMap((element) =>
+      getComputedStyle(element).transitionDuration.split(",").map(parseFloat)))"""
+    with browser.context(reduced_motion="reduce") as context:
+        page = context.new_page()
+        page.goto(site.url)
+        assert page.evaluate(longest) <= 0.001
+        assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"

@@ -1,0 +1,43 @@
+"""A printed page holds the answers that fold-outs hide, and nothing of the frame."""
+
+import io
+
+import pypdf
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.driver import Chromium
+from tests.browser.site import Site
+
+FOLDED = (
+    """() => [...document.querySelectorAll("article details")].map((fold) => fold.textContent)"""
+)
+
+
+def letters(text: str) -> str:
+    """Only letters and digits: a line break or a hyphen on paper is no difference."""
+    return "".join(filter(str.isalnum, text))
+
+
+def printed(page: Page) -> str:
+    """The text of the page's PDF."""
+    reader = pypdf.PdfReader(io.BytesIO(page.pdf(format="A4")))
+    return letters("".join(sheet.extract_text() for sheet in reader.pages))
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_print_shows_what_is_folded(site: Site, browser: Chromium, scripts: bool) -> None:
+    """Every word of every fold-out of a scenario is on paper."""
+    path = site.scenario_pages()[0]
+    with browser.context() as context:
+        page = context.new_page()
+        page.goto(site.url + path)
+        folded: list[str] = page.evaluate(FOLDED)
+    with browser.context(java_script_enabled=scripts) as context:
+        page = context.new_page()
+        page.goto(site.url + path)
+        paper = printed(page)
+    assert folded
+    missing = [word for text in folded for word in text.split() if letters(word) not in paper]
+    assert missing == []
+    assert letters("How this site is tested") not in paper

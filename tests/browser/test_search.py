@@ -1,0 +1,88 @@
+"""Searching what a reader has on the screen, or in mind, leads to the page."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.site import Site
+
+
+@pytest.fixture
+def catalog(site: Site) -> dict[str, Any]:
+    """The published catalogue."""
+    data: dict[str, Any] = json.loads((site.folder / "api/v1/catalog.json").read_text("utf-8"))
+    return data
+
+
+@pytest.fixture
+def complete(catalog: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The scenarios that have a page, by id."""
+    found = {s["id"]: s for s in catalog["scenarios"] if s["status"] == "complete"}
+    assert found
+    return found
+
+
+@pytest.fixture
+def searching(site: Site, page: Page) -> Page:
+    """The home page with its search open."""
+    page.goto(site.url)
+    page.get_by_role("textbox", name="Search").click()
+    return page
+
+
+def hits(page: Page, query: str) -> list[str]:
+    """Pages that the search lists for a query, best first, as paths without anchor."""
+    box = page.get_by_role("textbox", name="Search")
+    box.fill("")
+    page.wait_for_function("document.querySelectorAll('.md-search-result__item').length === 0")
+    box.fill(query)
+    page.wait_for_function(
+        "/\\d|No matching/.test(document.querySelector('.md-search-result__meta').textContent)"
+    )
+    links: list[str] = page.locator(".md-search-result__item > a").evaluate_all(
+        "(links) => links.map((link) => new URL(link.href).pathname)"
+    )
+    return links
+
+
+def test_an_error_message_leads_to_its_scenario_first(
+    searching: Page, complete: dict[str, dict[str, Any]]
+) -> None:
+    """Someone pastes the line from the terminal."""
+    wrong = {}
+    for scenario in complete.values():
+        assert len(scenario["error_messages"]) >= 3
+        for message in scenario["error_messages"]:
+            found = hits(searching, message)
+            if not found or not found[0].endswith(f"/scenarios/{scenario['id']}/"):
+                wrong[message] = found[:3]
+    assert wrong == {}
+
+
+def test_a_topic_leads_to_its_scenario(
+    searching: Page, catalog: dict[str, Any], complete: dict[str, dict[str, Any]]
+) -> None:
+    """Each label of the topic finder finds the scenarios that it names."""
+    wrong = {}
+    numbers = {s["number"]: s["id"] for s in complete.values()}
+    for topic in catalog["topics"]:
+        named = {numbers.get(s, s) for s in topic["scenarios"]} & complete.keys()
+        found = hits(searching, topic["label"]) if named else []
+        missing = [s for s in named if not any(f.endswith(f"/scenarios/{s}/") for f in found)]
+        if missing:
+            wrong[topic["label"]] = missing
+    assert wrong == {}
+
+
+def test_a_question_leads_to_its_answer(searching: Page, catalog: dict[str, Any]) -> None:
+    """The whole question as an interviewer says it."""
+    asked = [q for q in catalog["questions"] if q["url"]]
+    assert asked
+    wrong = {}
+    for question in asked:
+        found = hits(searching, question["question"])
+        if not any(f"/questions/{question['id']}/" in f for f in found[:3]):
+            wrong[question["question"]] = found[:3]
+    assert wrong == {}
