@@ -12,7 +12,7 @@ from pathlib import Path
 
 from catalog import contracts
 from catalog.load import load, slug
-from catalog.markdown import Document, anchors, prose, read_document, sections
+from catalog.markdown import Document, Heading, anchors, prose, read_document, sections
 from catalog.model import Catalog, Change, Question, Scenario, Status
 from catalog.pages import generate
 from catalog.problem import Problem
@@ -36,6 +36,7 @@ SECTIONS = (
     "Related",
     "Sources",
 )
+CHOICE = "Which one do I choose?"  # may head the table before the first section
 RUNBOOK = ("First 5 minutes", "Diagnose", "Mitigate", "Fix", "Prevent")
 ANSWER = (
     "1. Clarify",
@@ -167,17 +168,27 @@ def _sections(document: Document, expected: Sequence[str]) -> Iterator[Problem]:
             what = f"heading {heading.text!r} is of the first level"
             yield Problem(document.path, heading.line, what, "remove it; the title is generated")
     found = [heading for heading in headings if heading.level == 2]
+    if found and found[0].text == CHOICE and expected[0] == SECTIONS[0]:
+        found = found[1:]
     texts = [heading.text for heading in found]
     for heading in found:
         if heading.text not in expected:
             what = f"section {heading.text!r} is not in the contract"
-            yield Problem(document.path, heading.line, what, nearest(heading.text, expected))
-            return
-    for heading in found:
-        if texts.count(heading.text) > 1:
-            what = f"section {heading.text!r} is written twice"
-            yield Problem(document.path, heading.line, what, "keep one")
-            return
+            mend = nearest(heading.text, expected)
+        elif texts.count(heading.text) > 1:
+            what, mend = f"section {heading.text!r} is written twice", "keep one"
+        else:
+            continue
+        yield Problem(document.path, heading.line, what, mend)
+        return
+    yield from _order(document, found, expected)
+
+
+def _order(
+    document: Document, found: Sequence[Heading], expected: Sequence[str]
+) -> Iterator[Problem]:
+    """Name the first section that is missing, or that stands in another's place."""
+    texts = [heading.text for heading in found]
     for index, name in enumerate(expected):
         if name not in texts:
             after = [one.line for one in found if one.text in expected[:index]]
@@ -209,12 +220,13 @@ def _runbook(document: Document) -> Iterator[Problem]:
 
 def _choice(document: Document) -> Iterator[Problem]:
     """Check that the page opens with the table that helps to choose."""
-    first = next((one.line for one in document.headings() if one.level == 2), None)
+    headings = [one for one in document.headings() if one.level == 2 and one.text != CHOICE]
+    first = next((one.line for one in headings), None)
     end = None if first is None else first - document.body_line
     opening = "\n".join(prose(document.body).split("\n")[:end])
     if not _TABLE.search(opening):
         what = "no table stands before the first section"
-        mend = "open the page with the table 'Which one do I choose?'"
+        mend = f"open the page with the table '{CHOICE}'"
         yield Problem(document.path, document.body_line, what, mend)
 
 
@@ -323,16 +335,15 @@ class _Anchors:
     def _ids(self, page: str) -> set[str] | None:
         """Give the anchors of a page; None when it has no page."""
         folder, _, name = page.partition("/")
-        for kind, items in (
-            ("scenarios", self.catalog.scenarios),
-            ("questions", self.catalog.questions),
-        ):
-            if folder == kind and name:
-                item = next((one for one in items if one.id == name), None)
-                if item is None or item.page is None or item.status is Status.PLANNED:
-                    return None
-                follow_ups = item.follow_ups if isinstance(item, Question) else ()
-                return self._written(item.page) | {one.id for one in follow_ups}
+        if folder == "scenarios" and name:
+            page_of = {one.id: one.page for one in self.catalog.scenarios}
+            return self._written(page_of.get(name))
+        if folder == "questions" and name:
+            question = next((one for one in self.catalog.questions if one.id == name), None)
+            if question is None or question.page is None:
+                return None
+            written = self._written(question.page) or set()
+            return written | {one.id for one in question.follow_ups}
         if self.generated is None:
             self.generated = generate(self.catalog)
         for staged in (f"{page}.md", f"{page}/index.md" if page else "index.md"):
@@ -342,7 +353,9 @@ class _Anchors:
                 return self._written(f"docs/{staged}")
         return None
 
-    def _written(self, path: str) -> set[str]:
+    def _written(self, path: str | None) -> set[str] | None:
+        if path is None:
+            return None
         document, _ = read_document(self.root, path)
         return set() if document is None else document.anchors()
 
