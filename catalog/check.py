@@ -36,6 +36,12 @@ SECTIONS = (
     "Related",
     "Sources",
 )
+DERIVED = {
+    "In one minute": "[[summary]]",
+    "When it fails": "[[drills]]",
+    "Interview questions": "[[questions]]",
+    "Related": "[[related]]",
+}
 CHOICE = "Which one do I choose?"  # may head the table before the first section
 RUNBOOK = ("First 5 minutes", "Diagnose", "Mitigate", "Fix", "Prevent")
 ANSWER = (
@@ -120,10 +126,17 @@ def _scenario(catalog: Catalog, scenario: Scenario, document: Document) -> Itera
     if not scenario.snippets:
         what = f"scenario {scenario.id!r} has no snippet"
         yield Problem(document.path, 1, what, f"add {folder}/<name>.py")
-    if not scenario.drills:
-        what = f"scenario {scenario.id!r} has no failure drill"
-        mend = f"add tests/scenarios/{scenario.python_name}/test_drill.py"
-        yield Problem(document.path, 1, what, mend)
+    yield from _directives(document)
+
+
+def _directives(document: Document) -> Iterator[Problem]:
+    """Check that the sections which are derived ask for what is derived."""
+    for section in sections(document.body, document.body_line):
+        directive = DERIVED.get(section.heading.text)
+        if directive is not None and directive not in prose(section.body).split("\n"):
+            what = f"section {section.heading.text!r} lacks {directive}"
+            mend = f"write {directive} on a line of its own"
+            yield Problem(document.path, section.heading.line, what, mend)
 
 
 def _description(text: str, document: Document) -> Iterator[Problem]:
@@ -367,11 +380,13 @@ def _across(catalog: Catalog, root: Path) -> Iterator[Problem]:
     """Check what two complete pages may not both say, and what one asks of another."""
     done = [one for one in catalog.scenarios if one.status is Status.COMPLETE]
     places: dict[str, Document] = {}
-    for item in (*done, *catalog.questions):
-        if item.status is Status.COMPLETE and item.page is not None:
-            document, _ = read_document(root, item.page)
+    pages = [(one.id, one.page, one.status) for one in done]
+    pages += [(one.id, one.page, one.status) for one in catalog.questions]
+    for name, page, status in pages:
+        if status is Status.COMPLETE and page is not None:
+            document, _ = read_document(root, page)
             if document is not None:
-                places[item.id] = document
+                places[name] = document
     messages = (
         (message, places[one.id], ("error_messages", n))
         for one in done
