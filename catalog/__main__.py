@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from catalog.stage import StageError, stage
+from catalog.stage import StageError, plan, stage
 
 ROOT = Path(__file__).resolve().parent.parent
 INTERRUPTED = 130
@@ -29,11 +29,29 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "stage":
         say = _say_problems if options.quiet else _say
         return stage(root, drafts=options.drafts, keep_going=options.keep_going, report=say)
-    raise AssertionError(options.command)
+    if options.command == "site":
+        from catalog.site import build_site
+
+        return build_site(root, options.to, engine=options.engine, report=_say)
+    if options.command == "check":
+        return _check(root)
+    from catalog.new import create
+
+    for path in create(root, options.id):
+        _say(f"wrote {path}")
+    return 0
+
+
+def _check(root: Path) -> int:
+    made = plan(root)
+    for problem in made.problems:
+        _say(str(problem))
+    _say(f"check: {len(made.problems)} problems")
+    return 1 if made.problems else 0
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - a command speaks to its user
+    print(line, file=sys.stderr)
 
 
 def _say_problems(line: str) -> None:
@@ -51,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     staging.add_argument(
         "--keep-going", action="store_true", help="write what can be written despite problems"
     )
+    building = commands.add_parser("site", help="build the site into site/")
+    building.add_argument("--to", type=Path, help="another folder")
+    building.add_argument("--engine", choices=("mkdocs", "zensical"), default="mkdocs")
+    commands.add_parser("check", help="print every problem; write nothing")
+    new = commands.add_parser("new", help="write the skeleton of a scenario")
+    new.add_argument("id", help="its id, in lower case letters and hyphens")
     return parser
 
 

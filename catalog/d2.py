@@ -21,6 +21,7 @@ from catalog import figure
 # Part of the cache key: raise it when the rendering below changes.
 _RENDERING = "3"
 _SECONDS = 60
+MOST_BOXES = 9
 # D2 measures labels in Source Sans, which is narrow. Readers see their system's font: DejaVu Sans,
 # the widest in use, is 1.2 times as wide. Labels are drawn this much smaller than measured.
 _SHRINK = 0.82
@@ -64,6 +65,11 @@ def compile_diagram(root: Path, source: str) -> str:
         picture = _slim(_run(source.strip(), name))
         figure.store(root, "d2", name, picture)
     return picture
+
+
+def boxes(picture: str) -> int:
+    """Count the shapes of a compiled diagram."""
+    return picture.count('<g class="shape"')
 
 
 def _run(source: str, salt: str) -> str:

@@ -18,12 +18,12 @@ from pymdownx.snippets import (  # type: ignore[import-untyped] # it has no type
 )
 
 from catalog import chart, d2, figure
-from catalog.drills import Drill
+from catalog.drills import Drill, read_drills
 from catalog.markdown import Document, Fence, fences, without_code
 from catalog.model import Catalog, Question, Scenario
 from catalog.problem import Problem
-from catalog.results import Results, Verified, format_value
-from catalog.snippets import Snippet
+from catalog.results import Results, Verified, format_value, read_results, read_verified
+from catalog.snippets import Snippet, read_snippets
 from catalog.source import nearest
 
 EMBED = re.compile(r'^[ \t]*-{2,}8<-{2,}[ \t]+"(?P<target>[^"]+)"[ \t]*$')
@@ -103,6 +103,38 @@ class Expanded:
     cards: list[str] = field(default_factory=list)
     values: set[str] = field(default_factory=set)
     charts: set[str] = field(default_factory=set)
+
+
+def read_context(root: Path, catalog: Catalog) -> Context:
+    """Read what directives refer to; what is wrong with it, `load` has reported."""
+    snippets, _ = read_snippets(root)
+    drills, _ = read_drills(root)
+    results, _ = read_results(root)
+    verified, _ = read_verified(root)
+    return Context(
+        root=root,
+        catalog=catalog,
+        snippets={snippet.path: snippet for snippet in snippets},
+        drills=drills,
+        results=results,
+        verified=verified,
+        site_url=catalog.site.url,
+        repo_url=catalog.site.repo,
+    )
+
+
+def source_pages(root: Path, catalog: Catalog) -> Iterator[str]:
+    """Give the Markdown files below docs/ that have a page in this build, by path."""
+    hidden = {
+        f"docs/{folder}/{item.id}.md"
+        for folder, items in (("scenarios", catalog.scenarios), ("questions", catalog.questions))
+        for item in items
+        if not catalog.has_page(item)
+    }
+    for file in sorted((root / "docs").rglob("*.md")):
+        path = file.relative_to(root).as_posix()
+        if path not in hidden:
+            yield path
 
 
 def relative(target: str, page: str) -> str:
@@ -366,12 +398,23 @@ class _Page:
     def _diagram(self, fence: Fence) -> None:
         if self._figure_attributes(fence):
             try:
-                d2.compile_diagram(self.context.root, fence.body)
+                picture = d2.compile_diagram(self.context.root, fence.body)
+                if (boxes := d2.boxes(picture)) > d2.MOST_BOXES:
+                    what = f"this diagram has {boxes} boxes (at most {d2.MOST_BOXES})"
+                    self.problem(what, "split it, or leave out what makes no point", fence.line)
+                self._caption(fence)
             except d2.DiagramError as error:
                 for line, what in error.findings:
                     mend = "see https://d2lang.com/tour/intro"
                     self.problem(f"d2: {what}", mend, fence.line + line)
         self._source(fence)
+
+    def _caption(self, fence: Fence) -> None:
+        after = self.document.body.split("\n")[fence.end - self.document.body_line + 1 :]
+        line = next((row.strip() for row in after if row.strip()), "")
+        if not re.fullmatch(r"([*_])(?![*_]).+(?<![*_])\1", line):
+            mend = "say its point under it on a line of its own: *...*"
+            self.problem("this diagram has no caption", mend, fence.end)
 
     def _chart(self, fence: Fence) -> None:
         key = fence.body.strip()

@@ -64,7 +64,11 @@ class Firedrill(BasePlugin):  # type: ignore[type-arg,no-untyped-call] # MkDocs 
         return page
 
     def on_serve(
-        self, server: LiveReloadServer, *, config: MkDocsConfig, builder: object
+        self,
+        server: LiveReloadServer,
+        *,
+        config: MkDocsConfig,
+        builder: object,  # noqa: ARG002 - MkDocs passes it by name
     ) -> LiveReloadServer:
         """Watch what is staged from instead of what is staged."""
         root = Path(config.config_file_path or "mkdocs.yml").resolve().parent
@@ -73,5 +77,5 @@ class Firedrill(BasePlugin):  # type: ignore[type-arg,no-untyped-call] # MkDocs 
             if (root / name).exists():
                 server.watch(str(root / name))
         host, port = config.dev_addr
-        print(f"Firedrill: http://{host}:{port}/ (ctrl-C stops)", flush=True)  # noqa: T201
+        print(f"Firedrill: http://{host}:{port}/ (ctrl-C stops)", flush=True)
         return server

@@ -18,42 +18,22 @@ from pathlib import Path
 
 import yaml
 
-from catalog import contracts
-from catalog.drills import read_drills
-from catalog.expand import Context, Expanded, Listing, expand, measured
+from catalog import check, export, pages
+from catalog.expand import (
+    Context,
+    Expanded,
+    Listing,
+    expand,
+    measured,
+    read_context,
+    source_pages,
+)
 from catalog.load import load
 from catalog.markdown import Document, parse_document, read_document
 from catalog.model import Catalog
 from catalog.problem import Problem
 from catalog.reference import reference_pages
-from catalog.results import read_results, read_verified
-from catalog.snippets import read_snippets
 from catalog.zensical import zensical_config
-
-try:
-    from catalog import check, export, pages
-
-    _ = (check.check, export.files, pages.generate, pages.nav)
-except (ImportError, AttributeError):
-    import types
-
-    check = types.SimpleNamespace(check=contracts.check)
-    export = types.SimpleNamespace(files=lambda c: {})
-
-    def _nav(c):
-        return (
-            [{"Home": "index.md"}]
-            + [{s.title: f"scenarios/{s.id}.md"} for s in c.scenarios if c.has_page(s)]
-            + [{s.question: f"questions/{s.id}.md"} for s in c.questions if c.has_page(s)]
-            + [{p.title: p.path} for p in c.about]
-        )
-
-    pages = types.SimpleNamespace(
-        generate=lambda c: {
-            "index.md": "---\ntitle: Firedrill\ndescription: Home\n---\n\n# Firedrill\n"
-        },
-        nav=_nav,
-    )
 
 OUT = Path("build") / "docs"
 Nav = list[object]
@@ -84,38 +64,6 @@ class StageError(Exception):
     """A stage that could not be written; says why and what mends it."""
 
 
-def read_context(root: Path, catalog: Catalog) -> Context:
-    """Read what directives refer to; what is wrong with it, `load` has reported."""
-    snippets, _ = read_snippets(root)
-    drills, _ = read_drills(root)
-    results, _ = read_results(root)
-    verified, _ = read_verified(root)
-    return Context(
-        root=root,
-        catalog=catalog,
-        snippets={snippet.path: snippet for snippet in snippets},
-        drills=drills,
-        results=results,
-        verified=verified,
-        site_url=catalog.site.url,
-        repo_url=catalog.site.repo,
-    )
-
-
-def source_pages(root: Path, catalog: Catalog) -> Iterator[str]:
-    """Give the Markdown files below docs/ that have a page in this build, by path."""
-    hidden = {
-        f"docs/{folder}/{item.id}.md"
-        for folder, items in (("scenarios", catalog.scenarios), ("questions", catalog.questions))
-        for item in items
-        if not catalog.has_page(item)
-    }
-    for file in sorted((root / "docs").rglob("*.md")):
-        path = file.relative_to(root).as_posix()
-        if path not in hidden:
-            yield path
-
-
 def plan(root: Path, *, drafts: bool = False) -> Plan:
     """Compute everything that is staged; nothing is written but the cache of pictures."""
     catalog, problems = load(root, drafts=drafts)
@@ -123,14 +71,24 @@ def plan(root: Path, *, drafts: bool = False) -> Plan:
     if not problems:
         made.problems += check.check(catalog, root)
     context = read_context(root, catalog)
-    _, found = read_verified(root)
-    made.problems += found
-    for path in source_pages(root, catalog):
-        document, _ = read_document(root, path)
+    _written_pages(made, context)
+    _generated_pages(made, context)
+    _other_files(made, context)
+    made.nav = list(pages.nav(catalog))
+    made.problems = sorted(set(made.problems))
+    return made
+
+
+def _written_pages(made: Plan, context: Context) -> None:
+    for path in source_pages(context.root, made.catalog):
+        document, _ = read_document(context.root, path)
         if document is not None:
             _page(made, document, path.removeprefix("docs/"), path, context)
-    generated = dict(pages.generate(catalog))
-    generated |= reference_pages(catalog, context.snippets.values())
+
+
+def _generated_pages(made: Plan, context: Context) -> None:
+    generated = dict(pages.generate(made.catalog))
+    generated |= reference_pages(made.catalog, context.snippets.values())
     for staged, text in sorted(generated.items()):
         if staged in made.files:
             mend = f"remove docs/{staged}, or give it another name"
@@ -140,17 +98,18 @@ def plan(root: Path, *, drafts: bool = False) -> Plan:
         made.problems += found
         if document is not None:
             _page(made, document, staged, None, context)
-    for file in sorted((root / "docs").rglob("*")):
-        below = file.relative_to(root / "docs")
-        if file.is_file() and file.suffix != ".md" and not below.name.startswith("."):
-            made.files[below.as_posix()] = file.read_bytes()
+
+
+def _other_files(made: Plan, context: Context) -> None:
+    """Add assets, the code as readers download it, and the files for programs."""
+    docs = context.root / "docs"
+    for file in sorted(docs.rglob("*")):
+        if file.is_file() and file.suffix != ".md" and not file.name.startswith("."):
+            made.files[file.relative_to(docs).as_posix()] = file.read_bytes()
     for snippet in context.snippets.values():
         made.files[snippet.code_path] = snippet.stripped.encode()
-    for name, data in export.files(catalog).items():
+    for name, data in export.files(made.catalog).items():
         made.files[name] = _with_numbers(data, context)
-    made.nav = list(pages.nav(catalog))
-    made.problems = sorted(set(made.problems))
-    return made
 
 
 def _with_numbers(data: bytes, context: Context) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -37,10 +38,16 @@ _Loader.add_multi_constructor(_NAME, _read_name)
 _Dumper.add_representer(_PythonName, _write_name)
 
 
-def zensical_config(root: Path, site: Site, nav: Sequence[object]) -> bytes:
-    """Give `build/zensical.yml`; its paths are relative to `build/`."""
+def read_config(root: Path) -> dict[str, Any]:
+    """Read mkdocs.yml without importing what it names."""
     text = (root / CONFIG).read_text(encoding="utf-8")
     config = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that reads names as text
+    return dict(config)
+
+
+def zensical_config(root: Path, site: Site, nav: Sequence[object]) -> bytes:
+    """Give `build/zensical.yml`; its paths are relative to `build/`."""
+    config = read_config(root)
     config["docs_dir"] = "docs"
     config["site_dir"] = "zensical"
     config["nav"] = list(nav)

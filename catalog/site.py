@@ -1,0 +1,106 @@
+"""Build the site: stage, let the generator render into a temporary folder, check, swap."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from catalog.html import check_site
+from catalog.plugin import STAGED
+from catalog.stage import StageError, stage
+from catalog.zensical import read_config
+
+ENGINES = ("mkdocs", "zensical")
+
+
+def build_site(
+    root: Path,
+    to: Path | None = None,
+    *,
+    engine: str = "mkdocs",
+    report: Callable[[str], None] = print,
+) -> int:
+    """Build the site; what was at the target stays until the new one is complete and checked.
+
+    Args:
+        root: root of the repository.
+        to: folder of the site; `site/` when None (`build/zensical` for the second engine, which
+            writes only there).
+        engine: mkdocs or zensical.
+        report: takes each line of what is said.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        StageError: the target cannot be written.
+    """
+    if status := stage(root, report=report):
+        return status
+    if engine == "zensical":
+        command = ["zensical", "build", "--strict", "--clean", "-f", "build/zensical.yml"]
+        return _render(root, command, report)
+    target = (to or root / "site").resolve()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as folder:
+            made = Path(folder) / "new"
+            command = ["mkdocs", "build", "--strict", "--quiet", "--site-dir", str(made)]
+            if status := _render(root, command, report):
+                return status
+            if status := _check(root, made, report):
+                return status
+            _swap(made, target, Path(folder) / "old")
+    except OSError as error:
+        what = f"{error.filename or target}: {error.strerror or error}"
+        mend = "make the folder writable for you, or name another one with --to"
+        raise StageError(f"site: cannot write {what}. Mend: {mend}.") from error
+    pages = sum(1 for _ in target.rglob("*.html"))
+    report(f"site: {pages} pages in {os.path.relpath(target)}")
+    return 0
+
+
+def _render(root: Path, command: list[str], report: Callable[[str], None]) -> int:
+    environment = os.environ | {STAGED: "1", "NO_MKDOCS_2_WARNING": "1", "PYTHONHASHSEED": "0"}
+    done = subprocess.run(  # noqa: S603 - our own tools
+        [sys.executable, "-m", *command], cwd=root, env=environment, check=False
+    )
+    if done.returncode:
+        report(f"site: {command[0]} refused it; what was built before is unchanged")
+        return 1
+    return 0
+
+
+def _check(root: Path, made: Path, report: Callable[[str], None]) -> int:
+    staged = json.loads((root / "build" / "site.json").read_text(encoding="utf-8"))
+    config = read_config(root)
+    problems = check_site(
+        made,
+        staged["sources"],
+        site_url=staged["site_url"],
+        site_description=str(config.get("site_description", "")),
+    )
+    for problem in problems:
+        report(str(problem))
+    if problems:
+        report(f"site: {len(problems)} problem(s); what was built before is unchanged")
+        return 1
+    return 0
+
+
+def _swap(made: Path, target: Path, old: Path) -> None:
+    """Put the new folder in the place of the old one; the old one returns if that fails."""
+    made.chmod(0o755)
+    if target.exists():
+        target.rename(old)
+    try:
+        made.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
