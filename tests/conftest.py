@@ -6,7 +6,14 @@ import os
 import hypothesis
 import pytest
 
-pytest_plugins = ["pytester", "lab.fixtures", "lab.platform", "lab.story"]
+pytest_plugins = [
+    "pytester",
+    "lab.fixtures",
+    "lab.platform",
+    "lab.story",
+    "lab.report",
+    "lab.cover",
+]
 
 hypothesis.settings.register_profile(
     "firedrill",

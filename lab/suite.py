@@ -1,0 +1,217 @@
+"""Run everything, or what takes under a minute: `python -m lab.suite all|check`.
+
+Every step runs even when an earlier one failed. The last step is pytest, whose summary is the
+last line; what failed before is told right above it.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from lab import browser, platform, report
+from lab.cover import DATA
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKERS = "2"
+STOP_SECONDS = 15.0
+"""How long an interrupted step may take to stop its servers."""
+
+
+class Step(Protocol):
+    """One step of the suite: a name, and a run that says whether it went well."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the account."""
+        ...
+
+    def run(self) -> bool:
+        """Run it, its output on the terminal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A step that is a program; it went well when its status is 0."""
+
+    name: str
+    argv: Sequence[str]
+    root: Path = ROOT
+
+    def run(self) -> bool:
+        """Run it in a process group of its own, which an interrupt ends as a whole."""
+        child = subprocess.Popen(
+            self.argv, cwd=self.root, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            return child.wait() == 0
+        except KeyboardInterrupt:
+            _end(child)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A step that is a function; it went well when it gives true."""
+
+    name: str
+    function: Callable[[], bool]
+
+    def run(self) -> bool:
+        """Call it."""
+        return self.function()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a process group: ask, then make."""
+    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, None)):
+        try:
+            os.killpg(child.pid, number)
+            child.wait(timeout=seconds)
+        except ProcessLookupError:
+            child.wait()
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def run(steps: Sequence[Step]) -> bool:
+    """Run all steps; before the last, give an account of the others.
+
+    Returns:
+        Whether all went well.
+    """
+    account: list[tuple[str, bool, float]] = []
+    for number, step in enumerate(steps, start=1):
+        if number == len(steps):
+            _tell(account)
+        _say(f"-- {step.name}")
+        began = time.monotonic()
+        good = step.run()
+        account.append((step.name, good, time.monotonic() - began))
+    return all(good for _, good, _ in account)
+
+
+def _tell(account: Sequence[tuple[str, bool, float]]) -> None:
+    """Give the account so far: seconds and outcome of each step."""
+    _say("-- so far")
+    for name, good, seconds in account:
+        _say(f"{seconds:7.1f} s  {'ok    ' if good else 'FAILED'}  {name}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def python(*arguments: str) -> list[str]:
+    """Give a command of this environment's Python."""
+    return [sys.executable, *arguments]
+
+
+def lint() -> list[Step]:
+    """Give the steps that read the code without running it."""
+    return [
+        Command("ruff check", python("-m", "ruff", "check", "--quiet")),
+        Command("ruff format", python("-m", "ruff", "format", "--check", "--quiet")),
+        Command("mypy", python("-m", "mypy", "--sqlite-cache", "--no-error-summary")),
+        Command("catalog check", python("-m", "catalog", "check")),
+    ]
+
+
+def tests(name: str, *arguments: str) -> Command:
+    """Give a step that is a run of pytest."""
+    return Command(name, python("-m", "pytest", "--quiet", *arguments))
+
+
+def check() -> list[Step]:
+    """Give the steps of `make check`."""
+    fast = tests("fast tests", "-n", WORKERS, "-m", "not slow and not serial and not browser")
+    return [*lint(), fast]
+
+
+def everything(notes: Path) -> list[Step]:
+    """Give the steps of `make test`; each pytest run leaves its outcomes in the folder `notes`."""
+    parallel = tests(
+        "tests, in parallel", "-n", WORKERS, "-m", "not serial", "--cover-snippets",
+        f"--outcomes={notes / 'parallel.json'}",
+    )  # fmt: skip
+    serial = tests("tests that run alone", "-m", "serial", f"--outcomes={notes / 'serial.json'}")
+    return [
+        Call("browser", _browser),
+        *lint(),
+        parallel,
+        Call("branch coverage of snippets/", _coverage),
+        serial,
+    ]
+
+
+def _browser() -> bool:
+    try:
+        _say(str(browser.ensure()))
+    except browser.BrowserUnavailable as error:
+        _say(f"browser: {error}")
+        return False
+    return True
+
+
+def _coverage() -> bool:
+    """Combine what the workers measured and hold it against the promise of every branch."""
+    data = f"--data-file={DATA}"
+    combined = Command("combine", python("-m", "coverage", "combine", "--quiet", data))
+    told = Command("report", python("-m", "coverage", "report", data))
+    return combined.run() and told.run()
+
+
+def _all() -> bool:
+    """Run `make test`, and record what it verified."""
+    from lab import servers
+
+    notes = ROOT / "build" / "outcomes"
+    for left in (notes, (ROOT / DATA).parent):
+        shutil.rmtree(left, ignore_errors=True)
+    before = report.hashes(ROOT)
+    good = run(everything(notes))
+    parts = [notes / "parallel.json", notes / "serial.json"]
+    if all(part.is_file() for part in parts):
+        outcomes = report.combine(json.loads(part.read_text(encoding="utf-8")) for part in parts)
+        result = report.verified(outcomes, before, servers.versions(), ROOT)
+        report.write(result, ROOT / "build" / "verified.json")
+    return good
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one of the two suites.
+
+    Returns:
+        0: everything went well; 1: something failed; 2: no such suite; 130: interrupted.
+    """
+    suites: dict[str, Callable[[], bool]] = {"all": _all, "check": lambda: run(check())}
+    if len(arguments) != 1 or arguments[0] not in suites:
+        print("suite: say which. Mend: make test, or make check", file=sys.stderr)
+        return 2
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    for line in platform.profile():
+        _say(line)
+    try:
+        return 0 if suites[arguments[0]]() else 1
+    except KeyboardInterrupt:
+        _say("interrupted: everything was stopped")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
