@@ -138,6 +138,7 @@ class RedisGcra:
         # --8<-- [end:limiter]
 
 
+# --8<-- [start:sync]
 class SyncRedisGcra:
     """The same for threads: see RedisGcra."""
 
@@ -154,6 +155,7 @@ class SyncRedisGcra:
             return never
         keys, args = _call(self._prefix, key, self.policies, cost)
         return _decide(self.policies, self._script(keys, args))
+        # --8<-- [end:sync]
 
 
 def _never(policies: Sequence[Policy], cost: int) -> Decision | None:
