@@ -1,0 +1,442 @@
+"""How rate limiters fail, and what holds under the identical load."""
+
+import asyncio
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import httpx2
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+
+from lab.clock import FakeClock
+from lab.eventually import eventually
+from lab.memory import traced_peak
+from lab.process import spawn
+from lab.race import race
+from lab.servers import valkey
+from lab.servers.base import free_port
+from lab.story import Story
+from snippets.rate_limiting.gcra import Gcra
+from snippets.rate_limiting.naive_fixed_window import NaiveFixedWindow
+from snippets.rate_limiting.naive_redis_fixed_window import get_then_set, incr_then_expire
+from snippets.rate_limiting.rate_limit_middleware import (
+    Guard,
+    Message,
+    RateLimitMiddleware,
+    Receive,
+    Route,
+    Scope,
+    Send,
+    client_address,
+)
+from snippets.rate_limiting.redis_gcra import Policy, RedisGcra, SyncRedisGcra
+from snippets.rate_limiting.sliding_window_counter import SlidingWindowCounter
+from snippets.rate_limiting.sliding_window_log import SlidingWindowLog
+from snippets.rate_limiting.token_bucket import TokenBucket
+from tests.scenarios.rate_limiting.service import LIMIT
+from tests.scenarios.rate_limiting.traffic import (
+    BOUNDARY,
+    SATURATION,
+    admitted,
+    most_in_any_window,
+)
+
+ROOT = Path(__file__).parents[3]
+# A hundred units, and none comes back while a drill runs: one in a thousand hours.
+HUNDRED = Policy("hundred", limit=1, window=3_600_000.0, burst=100)
+
+
+# -- a: the boundary -------------------------------------------------------------------------------
+
+
+def worst_minute(allow: Callable[[float], bool], load: list[float]) -> int:
+    passed = admitted(lambda now, _: allow(now), [(now, 1) for now in load])
+    return most_in_any_window(passed, 60)
+
+
+def worst(make: Callable[[], Callable[[float], bool]]) -> tuple[int, int]:
+    """Give the most admitted in any half-open 60 s, under the burst and under saturation."""
+    return worst_minute(make(), BOUNDARY), worst_minute(make(), SATURATION)
+
+
+def test_a_window_boundary_does_not_double_the_limit(story: Story) -> None:
+    """100 a minute lets 200 requests through within two seconds.
+
+    The counter restarts at the full minute, so half of the load goes on either side. A token
+    bucket with a burst of 100 is no better in its worst minute: only a small burst helps.
+    """
+    story.scene(
+        "100 requests at 59 s, 100 at 60 s; then one every 50 ms for five minutes", limit=100
+    )
+    naive = NaiveFixedWindow(100, 60)
+    assert worst(lambda: lambda now: naive.allow("a", now)) == (200, 200)
+    story.naive("fixed window, worst minute", burst=200, saturated=200)
+
+    def log() -> Callable[[float], bool]:
+        limiter = SlidingWindowLog(100, 60)
+        return lambda now: limiter.hit("a", now).allowed
+
+    def counter() -> Callable[[float], bool]:
+        limiter = SlidingWindowCounter(100, 60)
+        return lambda now: limiter.hit("a", now).allowed
+
+    def bucket(burst: int) -> Callable[[float], bool]:
+        limiter = TokenBucket(100 / 60, burst)
+        return lambda now: limiter.hit("a", now).allowed
+
+    def cells(burst: int) -> Callable[[float], bool]:
+        limiter = Gcra(100, 60, burst)
+        return lambda now: limiter.hit("a", now).allowed
+
+    table = {
+        "sliding window log": worst(log),
+        "sliding window counter": worst(counter),
+        "token bucket, burst 100": worst(lambda: bucket(100)),
+        "token bucket, burst 10": worst(lambda: bucket(10)),
+        "GCRA, burst 100": worst(lambda: cells(100)),
+        "GCRA, burst 10": worst(lambda: cells(10)),
+        "GCRA, burst 1": worst(lambda: cells(1)),
+    }
+    for name, (burst, saturated) in table.items():
+        story.good(f"{name}, worst minute", burst=burst, saturated=saturated)
+    assert table == {
+        "sliding window log": (100, 100),
+        "sliding window counter": (101, 166),
+        "token bucket, burst 100": (103, 199),
+        "token bucket, burst 10": (13, 109),
+        "GCRA, burst 100": (103, 199),
+        "GCRA, burst 10": (13, 109),
+        "GCRA, burst 1": (4, 100),
+    }
+
+
+# -- b: the race -----------------------------------------------------------------------------------
+
+THREADS, TRIES = 16, 25
+
+
+class Lockstep(Redis):
+    """A client that writes only when all clients have read: the unluckiest interleaving."""
+
+    have_read = threading.Barrier(THREADS, timeout=30)
+
+    def get(self, name: str) -> bytes | None:  # type: ignore[override]  # one mode of many
+        value = super().get(name)
+        self.have_read.wait()
+        assert value is None or isinstance(value, bytes)
+        return value
+
+
+@pytest.mark.parametrize("run", [1, 2, 3])
+def test_requests_at_the_same_moment_are_all_counted(
+    redis_url: str, story: Story, run: int
+) -> None:
+    """GET then SET admits everybody: 400 of 400 with a limit of 100.
+
+    Sixteen threads read the same count before any of them writes, and all write the same sum.
+    """
+    story.scene("16 threads, 25 requests each, at the same moments", limit=100, run=run)
+
+    def naive(_thread: int) -> int:
+        with Lockstep.from_url(redis_url) as redis:
+            return sum(get_then_set(redis, "naive", 100, 60, lambda: 0.0) for _ in range(TRIES))
+
+    def counting(_thread: int) -> int:
+        with Redis.from_url(redis_url) as redis:
+            return sum(incr_then_expire(redis, "incr", 100, 60) for _ in range(TRIES))
+
+    def scripted(_thread: int) -> int:
+        with Redis.from_url(redis_url) as redis:
+            limiter = SyncRedisGcra(redis, [HUNDRED])
+            return sum(limiter.hit("a").allowed for _ in range(TRIES))
+
+    passed = sum(race(THREADS, naive))
+    story.naive("GET then SET", admitted=passed)
+    assert passed == 400
+    atomic = {"INCR": sum(race(THREADS, counting)), "Lua": sum(race(THREADS, scripted))}
+    for name, count in atomic.items():
+        story.good(name, admitted=count)
+    assert atomic == {"INCR": 100, "Lua": 100}
+
+
+# -- c: the crash ----------------------------------------------------------------------------------
+
+
+class Killed(Redis):
+    """A client whose process dies when it is about to send EXPIRE."""
+
+    def expire(self, *_: object, **__: object) -> int:  # type: ignore[override]  # never answers
+        raise KeyboardInterrupt
+
+
+def test_a_crash_between_two_commands_blocks_nobody_for_ever(redis_url: str, story: Story) -> None:
+    """A process dies between INCR and EXPIRE, and one customer stays blocked for a week.
+
+    The key has no time to live. Its count only grows, so the limit is reached and never left.
+    """
+    story.scene("the process dies between its first command and its second")
+    with Killed.from_url(redis_url) as dying, Redis.from_url(redis_url) as redis:
+        with pytest.raises(KeyboardInterrupt):
+            incr_then_expire(dying, "customer", 3, 60)
+        answers = [incr_then_expire(redis, "customer", 3, 60) for _ in range(3)]
+        assert redis.ttl("customer") == -1
+        assert answers == [True, True, False]
+        story.naive("INCR, then EXPIRE: blocked, and the key never expires", ttl=-1)
+
+        SyncRedisGcra(redis, [Policy("p", 3, 60, 3)]).hit("customer")
+        (key,) = redis.scan_iter("rate:*")
+        life = redis.pttl(key)
+        assert 0 < life <= 20_000
+        story.good("one script: count and expiry are written together", ttl_ms=life)
+
+
+# -- d: the clocks ---------------------------------------------------------------------------------
+
+
+def test_servers_with_different_clocks_share_one_limit(redis_url: str, story: Story) -> None:
+    """Two servers whose clocks differ by a minute admit twice the limit.
+
+    Each cuts its windows by its own clock, so each counts under a key of its own.
+    """
+    story.scene("two servers, clocks at -30 s and +30 s, 200 requests in turn", limit=100)
+    with Redis.from_url(redis_url) as redis:
+        clocks = [FakeClock(1_000_000 - 30), FakeClock(1_000_000 + 30)]
+        naive = sum(
+            get_then_set(redis, "naive", 100, 60, clocks[request % 2]) for request in range(400)
+        )
+        story.naive("each server's own time", admitted=naive)
+        assert naive == 200
+        servers = [SyncRedisGcra(Redis.from_url(redis_url), [HUNDRED]) for _ in clocks]
+        good = sum(servers[request % 2].hit("a").allowed for request in range(400))
+        story.good("the time of the Redis server", admitted=good)
+        assert good == 100
+
+
+# -- e: the outage ---------------------------------------------------------------------------------
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    assert scope["type"] == "http"
+    assert await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def status(app: RateLimitMiddleware, path: str, *headers: tuple[bytes, bytes]) -> int:
+    answers: list[int] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answers.append(message["status"])
+
+    scope = {"type": "http", "path": path, "headers": headers, "client": ("10.0.0.1", 1)}
+    await app(scope, receive, send)
+    return answers[0]
+
+
+@pytest.mark.anyio
+async def test_a_limiter_that_does_not_answer_takes_nothing_down_with_it(story: Story) -> None:
+    """Redis stands still, and every request of the service hangs with it."""
+    timeout = 0.3
+    with valkey() as server:
+        async with (
+            AsyncRedis.from_url(server.url) as redis,
+            AsyncRedis.from_url(server.url) as bare,
+        ):
+            naive = RedisGcra(bare, [HUNDRED])
+            routes = [Route("/login", fail_open=False)]
+            guard = Guard(timeout=timeout, outage=(OSError, RedisError))
+            app = RateLimitMiddleware(
+                hello, RedisGcra(redis, [HUNDRED]), routes=routes, guard=guard
+            )
+            assert (await naive.hit("a")).allowed
+            assert await status(app, "/login") == 200
+
+            server.pause()
+            story.scene("SIGSTOP: Redis takes connections and never answers")
+            hanging = asyncio.create_task(naive.hit("a"))
+            done, _ = await asyncio.wait([hanging], timeout=4 * timeout)
+            assert not done
+            story.naive("without a timeout of its own: still waiting", seconds=4 * timeout)
+
+            started = time.monotonic()
+            codes = [await status(app, "/read"), await status(app, "/login")]
+            took = time.monotonic() - started
+            story.good("fails open for /read, closed for /login", codes=str(codes), seconds=took)
+            assert codes == [200, 503]
+            assert took < 2 * timeout
+
+            server.resume()
+            await hanging
+            guard.cooldown = 0.0
+            guard.clock = lambda: time.monotonic() + 60  # the cooldown is over
+            assert await status(app, "/login") == 200
+            story.good("Redis is back: the limiter decides again")
+
+
+# -- f: the spoof ----------------------------------------------------------------------------------
+
+
+class InProcess:
+    """An exact limiter for the middleware, with a time that stands still."""
+
+    policies = (HUNDRED,)
+
+    def __init__(self) -> None:
+        self.log = SlidingWindowLog(100, 60)
+
+    async def hit(self, key: str, cost: int = 1) -> "Verdict":
+        return Verdict(self.log.hit(key, 0.0, cost).allowed)
+
+
+class Verdict:
+    remaining = 0
+    retry_after = reset_after = 60.0
+    policy = "hundred"
+    violated = ("hundred",)
+
+    def __init__(self, allowed: bool) -> None:
+        self.allowed = allowed
+
+
+@pytest.mark.anyio
+async def test_a_client_cannot_choose_its_own_bucket(story: Story) -> None:
+    """An attacker sends a new X-Forwarded-For with each request and is never limited.
+
+    The proxy appends the address it saw; whatever stands to the left is the client's word.
+    """
+    chance = random.Random(5)
+    forged = [".".join(str(chance.randrange(1, 255)) for _ in range(4)) for _ in range(1000)]
+    # What the service sees: the client's header, and the address the proxy saw appended.
+    load = [(b"x-forwarded-for", f"{lie}, 203.0.113.9".encode()) for lie in forged]
+    story.scene("1,000 requests of one client, each with another X-Forwarded-For", limit=100)
+
+    def leftmost(scope: Scope) -> str:
+        value: bytes = dict(scope["headers"])[b"x-forwarded-for"]
+        return value.split(b",")[0].decode()
+
+    async def passed(key: Callable[[Scope], str]) -> int:
+        app = RateLimitMiddleware(hello, InProcess(), key=key)
+        return Counter([await status(app, "/", header) for header in load])[200]
+
+    naive = await passed(leftmost)
+    story.naive("the first address of the header", admitted=naive)
+    assert naive == 1000
+    good = await passed(lambda scope: client_address(scope, trusted_hops=1))
+    story.good("the address that the one trusted proxy saw", admitted=good)
+    assert good == 100
+
+
+# -- g: the keys -----------------------------------------------------------------------------------
+
+
+def test_a_flood_of_new_keys_does_not_fill_the_memory(story: Story) -> None:
+    """100,000 new keys stay in the table for ever: the limiter is itself a leak."""
+    keys = [f"client-{number}" for number in range(100_000)]
+    naive = NaiveFixedWindow(100, 60)
+    bounded = TokenBucket(rate=100 / 60, burst=10, max_keys=10_000)
+    expiring = Gcra(100, 60, burst=10)
+    story.scene("one request from each of 100,000 addresses, and two minutes later one more")
+
+    def flood(hit: Callable[[str, float], object]) -> None:
+        for key in keys:
+            hit(key, 0.0)
+
+    naive_peak = traced_peak(lambda: flood(naive.allow))
+    naive.allow("late", 120.0)
+    story.naive("a dict", keys_kept=len(naive.counts), bytes_per_key=naive_peak // 100_000)
+    assert len(naive.counts) == 100_001
+
+    bounded_peak = traced_peak(lambda: flood(bounded.hit))
+    assert len(bounded) == 10_000
+    bounded.hit("late", 120.0)
+    story.good("at most 10,000 keys", keys_kept=len(bounded), peak_bytes=bounded_peak)
+    assert len(bounded) == 1
+    assert bounded_peak * 3 < naive_peak
+
+    flood(expiring.hit)
+    expiring.hit("late", 120.0)
+    story.good("forgotten when unused again", keys_kept=len(expiring))
+    assert len(expiring) == 1
+
+
+# -- h: the neighbours -----------------------------------------------------------------------------
+
+
+def test_one_greedy_tenant_does_not_starve_nine_polite_ones(story: Story) -> None:
+    """Behind the balancer all tenants share one address, and one of them uses up the limit."""
+    # Each second the greedy tenant sends 100 requests, then each polite one sends 1.
+    load = [
+        (second + offset / 1000, tenant)
+        for second in range(60)
+        for offset, tenant in enumerate(["greedy"] * 100 + [f"polite-{n}" for n in range(9)])
+    ]
+    story.scene("one tenant sends 100 requests a second, nine send 1", limit=100)
+
+    def served(key: Callable[[str], str]) -> Counter[str]:
+        limiter = SlidingWindowLog(100, 60)
+        passed = [tenant for now, tenant in load if limiter.hit(key(tenant), now).allowed]
+        return Counter(tenant.partition("-")[0] for tenant in passed)
+
+    naive = served(lambda _tenant: "10.0.0.1")
+    story.naive("one key, the balancer's address", greedy=naive["greedy"], polite=naive["polite"])
+    assert naive == {"greedy": 100}
+    good = served(lambda tenant: tenant)
+    story.good("one key per tenant", greedy=good["greedy"], polite=good["polite"])
+    assert good == {"greedy": 100, "polite": 9 * 60}
+
+
+# -- part 8: two processes -------------------------------------------------------------------------
+
+
+def test_two_processes_share_one_limit(redis_url: str, story: Story) -> None:
+    """Two workers, each with its own counter, admit twice the limit."""
+    story.scene("two uvicorn processes, requests in turn", limit=LIMIT)
+
+    def admitted_by_two(limiter: str) -> int:
+        command = [sys.executable, "-m", "uvicorn", "--factory", "--log-level", "warning"]
+        application = "tests.scenarios.rate_limiting.service:create"
+        with ExitStack() as stack:
+            ports = []
+            for _ in range(2):
+                ports.append(port := free_port())
+                argv = [*command, "--port", str(port), application]
+                env = {"LIMITER": limiter, "REDIS_URL": redis_url}
+                stack.enter_context(spawn(argv, env=env, cwd=ROOT, capture=False))
+            client = stack.enter_context(httpx2.Client(trust_env=False))
+            for port in ports:
+                eventually(partial(is_up, client, port), timeout=20.0)
+            replies = [
+                client.get(f"http://127.0.0.1:{ports[request % 2]}/").status_code
+                for request in range(4 * LIMIT)
+            ]
+        codes = Counter(replies)
+        assert codes[200] + codes[429] == 4 * LIMIT
+        return codes[200]
+
+    naive = admitted_by_two("local")
+    story.naive("a counter in each process", admitted=naive)
+    assert naive == 2 * LIMIT
+    good = admitted_by_two("shared")
+    story.good("one counter in Valkey", admitted=good)
+    assert good == LIMIT
+
+
+def is_up(client: httpx2.Client, port: int) -> bool:
+    """Say whether the service answers, without using up anything."""
+    try:
+        return client.get(f"http://127.0.0.1:{port}/ready").status_code == 200
+    except httpx2.TransportError:
+        return False
