@@ -13,14 +13,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from shlex import quote
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from lab import reaper
 from lab.errors import ServerUnavailable
-from lab.servers import S3Server, Server
-from lab.shared import START
+
+if TYPE_CHECKING:
+    from lab.servers import Server
 
 BUCKET = "firedrill"
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,6 +29,8 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def exports(servers: dict[str, Server]) -> Iterator[str]:
     """The shell lines that give the snippets' demos these servers."""
+    from lab.servers import S3Server
+
     bucket = servers["s3"]
     assert isinstance(bucket, S3Server)
     addresses = {
@@ -65,40 +68,46 @@ def _watch(servers: dict[str, Server]) -> None:
                 raise ServerUnavailable(server.name, what, "start `make lab` again")
 
 
+def _start() -> dict[str, Server]:
+    from lab.servers import S3Server
+    from lab.shared import START
+
+    begun = time.monotonic()
+    _say("lab: starting PostgreSQL, Valkey, NATS and S3 ...")
+    with ThreadPoolExecutor(len(START)) as pool:
+        starting = {name: pool.submit(start) for name, start in START.items()}
+        servers = {name: future.result() for name, future in starting.items()}
+    s3 = servers["s3"]
+    assert isinstance(s3, S3Server)
+    client = s3.bucket(BUCKET).client()
+    client.create_bucket(Bucket=BUCKET)
+    client.close()
+    _say(f"lab: ready after {time.monotonic() - begun:.1f} s. Copy into another terminal:\n")
+    return servers
+
+
 def main() -> int:
     """Start the servers, print their addresses, wait; the exit code: 0 after a signal, else 1."""
     for number in STOPS:
         signal.signal(number, _interrupt)
-    starting: dict[str, Future[Server]] = {}
-    pool = ThreadPoolExecutor(len(START))
     code = 0
     try:
-        begun = time.monotonic()
-        _say("lab: starting PostgreSQL, Valkey, NATS and S3 ...")
-        starting.update({name: pool.submit(start) for name, start in START.items()})
-        servers = {name: future.result() for name, future in starting.items()}
-        s3 = servers["s3"]
-        assert isinstance(s3, S3Server)
-        client = s3.bucket(BUCKET).client()
-        client.create_bucket(Bucket=BUCKET)
-        client.close()
-        _say(f"lab: ready after {time.monotonic() - begun:.1f} s. Copy into another terminal:\n")
-        _publish(exports(servers))
-        _say("\nlab: ctrl-C stops the servers and removes their data.")
-        _watch(servers)
+        try:
+            servers = _start()
+            _publish(exports(servers))
+            _say("\nlab: ctrl-C stops the servers and removes their data.")
+            _watch(servers)
+        finally:
+            for number in STOPS:  # a second ctrl-C must not leave half of them running
+                signal.signal(number, signal.SIG_IGN)
+            from lab import reaper
+
+            reaper.close()  # ends whatever was started, however far it came
     except KeyboardInterrupt:
         pass
     except ServerUnavailable as error:
         _say(str(error))
         code = 1
-    finally:
-        for number in STOPS:  # a second ctrl-C must not leave half of them running
-            signal.signal(number, signal.SIG_IGN)
-        pool.shutdown(wait=True)
-        started = [f.result() for f in starting.values() if not f.cancelled() and not f.exception()]
-        with ThreadPoolExecutor(len(START)) as stopping:
-            list(stopping.map(lambda server: server.stop(), started))
-        reaper.close()
     _say("lab: stopped; nothing of it is left.")
     return code
 

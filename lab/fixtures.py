@@ -21,9 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
-import redis
 
 from lab import reaper
 from lab.errors import ServerUnavailable
@@ -44,15 +42,28 @@ _desk = pytest.StashKey[Desk]()
 # -- one set of servers per run --------------------------------------------------------------------
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses its folder for `tmp_path`
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the run's servers reachable; none is started yet."""
+    """Make the run's servers reachable; none is started yet. `tmp_path` ends with the run too.
+
+    `--basetemp=DIR` keeps the tests' folders for a look.
+    """
     workerinput = getattr(config, "workerinput", None)
     if workerinput is None:
         config.stash[_servers] = OwnServers()
+        if config.option.basetemp is None and not config.option.collectonly:
+            config.option.basetemp = str(_run().folder / "tmp")
     else:
         host, port, key, folder = workerinput["lab"]
         reaper.join(Path(folder))
         config.stash[_servers] = RemoteServers(host, port, key)
+
+
+def _run() -> reaper.Run:
+    try:
+        return reaper.current()
+    except ServerUnavailable as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -61,7 +72,7 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist has
     stash = node.config.stash
     if _desk not in stash:
         stash[_desk] = Desk(stash[_servers])
-    folder = str(reaper.current().folder)
+    folder = str(_run().folder)
     node.workerinput["lab"] = (*stash[_desk].whereabouts, folder)
 
 
@@ -102,6 +113,8 @@ def _refuse(name: str, what: str, mend: str) -> None:
 @pytest.fixture
 def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Address of a fresh PostgreSQL database, dropped afterwards with whoever is connected."""
+    import psycopg  # here and below: a run that needs no server does not pay for its client
+
     server = _address(request, "postgres").url
     name = f"firedrill_{secrets.token_hex(8)}"
     parts = urlsplit(server)
@@ -122,6 +135,8 @@ def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
     Publish and subscribe know no database numbers: use a channel name of your own.
     """
+    import redis
+
     server = _address(request, "valkey")
     number = _empty_database(server.url, *_worker(request.config))
     url = urlunsplit(urlsplit(server.url)._replace(path=f"/{number}"))
@@ -145,6 +160,8 @@ def _worker(config: pytest.Config) -> tuple[int, int]:
 
 def _empty_database(server: str, worker: int, workers: int) -> int:
     """The highest empty database number among those that are this worker's (number mod workers)."""
+    import redis
+
     with redis.Redis.from_url(server) as client:
         try:
             databases = int(client.config_get("databases")["databases"])

@@ -70,9 +70,7 @@ def born(pid: int) -> str | None:
     """When process `pid` started, in the system's own notation; None if it is gone or a zombie."""
     if (PROC / "self" / "stat").exists():
         try:
-            fields = (
-                (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            )
+            fields = _stat(PROC / str(pid))
         except OSError:
             return None
         return None if fields[0] in "ZX" else fields[19]
@@ -191,14 +189,22 @@ class Estate:
         remove(Path(self.folder))
 
 
-def main(folder: str, parent: int) -> None:
-    """Listen on the run's pipe until the run ends in whatever way, then settle its estate."""
+def main(place: str, mode: int, parent: int) -> None:
+    """Make the run's folder in `place`, tell its name, and listen until the run has ended.
+
+    The folder is made here, not by the run, so that there is no moment at which it exists and
+    nobody would remove it.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    os.chdir("/")
-    estate = Estate(folder)
-    pipe = os.open(Path(folder) / "reaper", os.O_RDWR)  # also for writing: it never reads as closed
-    os.write(1, b"ready\n")
+    folder = Path(place) / f"firedrill-{os.urandom(6).hex()}"
+    estate = Estate(str(folder))
+    folder.mkdir()
+    folder.chmod(mode)
+    os.mkfifo(folder / "reaper", 0o600)
+    pipe = os.open(folder / "reaper", os.O_RDWR)  # also for writing: it never reads as closed
+    with contextlib.suppress(OSError):  # the run may be gone already
+        os.write(1, str(folder).encode())
     os.close(1)
     heard = b""
     while not estate.done and os.getppid() == parent:
@@ -214,4 +220,4 @@ def main(folder: str, parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2], 8), int(sys.argv[3]))

@@ -76,25 +76,30 @@ class Run:
     """A run's private folder and the line to its reaper. Use `current()`; close it once."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="firedrill-", dir=_temporary_directory()))
-        if is_root():
-            self.folder.chmod(0o711)  # nobody passes through to its own folder, and lists nothing
         self._numbers = itertools.count(1)
         self._pid = os.getpid()
-        os.mkfifo(self.folder / "reaper", 0o600)
+        # For root, nobody passes through the folder to its own, and lists nothing.
+        mode = "711" if is_root() else "700"
         environment = {k: v for k, v in os.environ.items() if k != reap.MARK}
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", reap.__file__, str(self.folder), str(self._pid)],
+            [
+                *(sys.executable, "-I", "-S", reap.__file__),
+                *(str(_temporary_directory()), mode, str(self._pid)),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             start_new_session=True,  # ctrl-C in the terminal must not reach it
             env=environment,
             cwd="/",
         )
         assert self._reaper.stdout is not None
-        self._reaper.stdout.read()  # it closes this end as soon as it listens
+        name = self._reaper.stdout.read().decode()  # it closes this end as soon as it listens
         self._reaper.stdout.close()
+        if not name:
+            raise ServerUnavailable(
+                "lab", "the reaper made no folder (see above)", "free some space in TMPDIR"
+            )
+        self.folder = Path(name)
         self._line = _open_line(self.folder)
 
     @property

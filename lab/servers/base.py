@@ -167,16 +167,16 @@ class Server:
                     f"{self._argv[0]} cannot be run ({error.strerror})",
                     "reinstall it: rm -rf .venv && make .venv/.ready",
                 ) from error
-        run.own(self._process.pid, self._last_signal)
         until = time.monotonic() + START_SECONDS
         try:
+            run.own(self._process.pid, self._last_signal)
             while self._process.poll() is None and time.monotonic() < until:
                 with contextlib.suppress(OSError):
                     if self._ready():
                         return self
                 time.sleep(0.01)
-        except BaseException:  # ctrl-C while it starts
-            self.kill9()
+        except BaseException:  # ctrl-C while it starts, or the run has just been closed
+            self._kill(set())
             raise
         ended = self._process.poll()
         self.kill9()
@@ -239,7 +239,8 @@ class Server:
         while any(reap.born(pid) for pid in everyone) and time.monotonic() < until:
             time.sleep(0.002)
         self._paused.clear()
-        reaper.current().disown(self.pid)
+        with contextlib.suppress(ServerUnavailable):  # the run was closed meanwhile
+            reaper.current().disown(self.pid)
 
 
 def start_on_free_port(make: Callable[[int], Server], span: int = 0) -> Server:

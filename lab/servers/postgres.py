@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psycopg
-
 from lab import reap, reaper
 from lab.errors import ServerUnavailable
 from lab.servers import binaries
@@ -56,6 +54,8 @@ class PostgresServer(Server):
 
     def query(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         """Run one statement (`%s` for each value) on a connection of its own; its rows, or none."""
+        import psycopg
+
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
@@ -107,6 +107,8 @@ def _describe(home: Path, port: int) -> PostgresServer:
     url = f"postgresql://postgres@{HOST}:{port}/postgres"
 
     def ready() -> bool:
+        import psycopg  # late: who starts no server does not wait for it
+
         try:
             psycopg.connect(url, connect_timeout=2).close()
         except psycopg.OperationalError:

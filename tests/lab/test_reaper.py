@@ -1,0 +1,169 @@
+"""Nothing outlives a test run, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab import reap, reaper
+from lab.errors import ServerUnavailable
+from lab.servers.base import _is_free
+from tests.lab import runs
+
+# Uses every kind of thing that a run can leave behind, tells of it, then waits to be killed.
+WITNESS = """
+    import json, os, subprocess, threading
+    from lab import process, reap, reaper, servers
+
+    def test_waits(postgres_url, redis_url, nats_url, s3):
+        pair = servers.postgres_pair()
+        pair.freeze_walsender()
+        paused = servers.valkey()
+        paused.pause()
+        proxied = servers.nginx("server { listen 127.0.0.1:{port}; }")
+        child = process.spawn(["sleep", "600"])
+        plain = subprocess.Popen(["sleep", "600"])
+        folder = reaper.current().folder
+        now = reap.table()
+        mine = reap.family({*reap.marked(str(folder)), os.getpid()}, now)
+        urls = [postgres_url, redis_url, nats_url, s3.endpoint_url, pair.url.split(",")[0],
+                paused.url, proxied.url]
+        with open(os.environ["WITNESS"] + ".part", "w") as file:
+            json.dump({"folder": str(folder), "urls": urls,
+                       "processes": {p: now[p].born for p in mine}}, file)
+        os.rename(os.environ["WITNESS"] + ".part", os.environ["WITNESS"])
+        threading.Event().wait(600)
+"""
+
+
+def shared_memory() -> set[str]:
+    """Ids of the System V segments in the kernel (Linux)."""
+    listing = Path("/proc/sysvipc/shm")
+    return (
+        {line.split()[1] for line in listing.read_text().splitlines()[1:]}
+        if listing.exists()
+        else set()
+    )
+
+
+def segments(folder: Path) -> set[str]:
+    return {r.read_text().splitlines()[6].split()[1] for r in folder.glob("**/postmaster.pid")}
+
+
+@pytest.mark.parametrize("arguments", [[], ["-n", "1"]], ids=["alone", "xdist"])
+def test_kill_9_of_the_run_leaves_no_process_file_port_or_shared_memory(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    path = runs.write(tmp_path, WITNESS)
+    witness = tmp_path / "witness.json"
+    with runs.empty_folder() as folder:
+        env = runs.environment(folder, WITNESS=str(witness))
+        with runs.start(path, *arguments, env=env) as run:
+            runs.wait_for(lambda: witness.exists() or run.poll() is not None, "the inner test")
+            assert witness.exists(), run.stdout and run.stdout.read()
+            seen = json.loads(witness.read_text())
+            processes = {int(pid): born for pid, born in seen["processes"].items()}
+            processes |= runs.identities(run.pid)
+            ports = {int(url.rsplit(":", 1)[1].split("/")[0]) for url in seen["urls"]}
+            sockets = [*Path("/tmp").glob("seaweedfs-*"), *Path("/tmp").glob(".s.PGSQL*")]
+            held = segments(Path(seen["folder"]))
+            assert len(runs.living(processes)) > 20, "the witness must see the servers' processes"
+            assert len(held) == 3
+
+            run.kill()
+
+            runs.wait_for(lambda: not runs.living(processes), "every process has ended", 15)
+            runs.wait_for(lambda: not list(folder.rglob("*")), "every file is gone", 15)
+            assert [port for port in ports if not _is_free(port)] == []
+            assert [s for s in sockets if s.exists() and _names_one_of(s, ports)] == []
+            assert held & shared_memory() == set()
+
+
+def _names_one_of(socket: Path, ports: set[int]) -> bool:
+    return any(str(port + 10_000) in socket.name for port in ports)
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.9, 1.4, 2.0, 3.0])
+def test_ctrl_c_at_any_moment_leaves_nothing(tmp_path: Path, seconds: float) -> None:
+    path = runs.write(tmp_path, WITNESS)
+    with runs.empty_folder() as folder:
+        env = runs.environment(folder, WITNESS=str(tmp_path / "witness.json"))
+        with runs.start(path, env=env) as run:
+            with pytest.raises(subprocess.TimeoutExpired):
+                run.wait(seconds)
+            before = runs.identities(run.pid)
+            os.killpg(run.pid, signal.SIGINT)
+            code = run.wait(30)
+            assert code != 0
+            runs.wait_for(lambda: not runs.living(before), "every process has ended", 5)
+            runs.wait_for(lambda: not list(folder.iterdir()), "every file is gone", 5)
+
+
+def test_a_run_that_ends_by_itself_has_cleaned_up_before_it_returns(tmp_path: Path) -> None:
+    path = runs.write(tmp_path, "def test_all(postgres_url, redis_url, nats_url, s3): pass")
+    with runs.empty_folder() as folder:
+        done = runs.finish(path, env=runs.environment(folder))
+        assert (done.returncode, list(folder.iterdir())) == (0, []), done.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_the_mend(tmp_path: Path) -> None:
+    path = runs.write(tmp_path, "def test_it(redis_url): pass")
+    absent = tmp_path / "absent"
+    done = runs.finish(path, env=runs.environment(absent))
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"lab: TMPDIR={absent} is not a folder that this user can write" in done.stdout
+    assert "Mend: `unset TMPDIR`" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_close_ends_processes_and_removes_the_folder() -> None:
+    code = """
+import subprocess, sys
+from lab import process, reaper
+run = reaper.current()
+child = process.spawn(["sleep", "600"])
+reaper.close()
+print(run.folder.exists(), child.wait(5))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", str(-signal.SIGKILL)]
+
+
+def test_a_forked_child_does_not_end_its_parents_run() -> None:
+    code = """
+import os, sys
+from lab import reaper
+run = reaper.current()
+if os.fork() == 0:
+    sys.exit(0)  # runs the exit handlers
+os.wait()
+print(run.folder.exists())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_a_process_id_that_was_given_again_is_not_taken_for_the_old_one() -> None:
+    with subprocess.Popen(["sleep", "600"]) as innocent:
+        estate = reap.Estate("/nowhere")
+        message = {"do": "own", "pid": innocent.pid, "born": "an earlier start", "signal": 9}
+        estate.hear(json.dumps(message).encode())
+        assert innocent.pid not in estate.living()
+        innocent.kill()
+
+
+def test_joining_a_run_that_has_ended_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ServerUnavailable, match=r"has ended\. Mend: start the tests again"):
+        reaper.Joined(tmp_path)
+
+
+def test_born_is_none_for_a_zombie_and_for_nobody() -> None:
+    with subprocess.Popen(["true"]) as child:
+        runs.wait_for(lambda: reap.born(child.pid) is None, "the child is a zombie")
+    assert reap.born(2**22 + 1) is None
