@@ -1,0 +1,410 @@
+"""Rate limiting: what each algorithm admits, what a decision costs, and what sharing costs.
+
+What is admitted is computed on a virtual clock and exact. Times are taken in turns in one run,
+with the same keys and the same mix: of 20 hits on a key the first 10 pass and 10 are refused.
+"""
+
+import asyncio
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import altair as alt
+import limits
+import limits.aio
+import throttled
+import throttled.asyncio
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from evidence.harness import Run
+from lab import servers
+from lab.memory import traced_peak
+from lab.ratio import Timing
+from snippets.rate_limiting.gcra import Gcra
+from snippets.rate_limiting.local_allotment import LocalAllotment
+from snippets.rate_limiting.naive_fixed_window import NaiveFixedWindow
+from snippets.rate_limiting.redis_gcra import Policy, RedisGcra
+from snippets.rate_limiting.sliding_window_counter import SlidingWindowCounter
+from snippets.rate_limiting.sliding_window_log import SlidingWindowLog
+from snippets.rate_limiting.token_bucket import TokenBucket
+
+LIMIT = 100
+WINDOW = 60.0  # seconds
+HITS = 20  # on each key, where half of them fit
+FITS = 10
+KEYS = [f"user-{i}" for i in range(250)]  # for limiters in this process
+REDIS_KEYS = 20  # new ones each turn
+BLOCKS = 5
+PER_BLOCK = 6  # rounds
+SERIAL = itertools.count()
+TEN = limits.RateLimitItemPerMinute(FITS)
+SERVERS = 4
+
+Allow = Callable[[str, float], bool]
+Hit = Callable[[str], Awaitable[bool]]
+
+
+def measure(run: Run) -> None:
+    """Record everything; about a minute."""
+    admitted(run)
+    allotments(run)
+    memory(run)
+    in_process(run)
+    with servers.valkey() as server:
+        with_redis(run, server.url)
+
+
+def admitted(run: Run) -> None:
+    """Record the worst window of each algorithm, when an idle key starts to hammer at 11:00:59."""
+    algorithms: dict[str, tuple[str, Callable[[], Allow]]] = {
+        "fixed-window": ("fixed window", lambda: NaiveFixedWindow(LIMIT, WINDOW).allow),
+        "sliding-counter": ("sliding counter", lambda: _allow(SlidingWindowCounter(LIMIT, WINDOW))),
+        "burst-100": ("bucket or GCRA, burst 100", lambda: _allow(Gcra(LIMIT, WINDOW, LIMIT))),
+        "burst-10": ("bucket or GCRA, burst 10", lambda: _allow(Gcra(LIMIT, WINDOW, 10))),
+        "burst-1": ("bucket or GCRA, burst 1", lambda: _allow(Gcra(LIMIT, WINDOW, 1))),
+        "sliding-log": ("sliding log", lambda: _allow(SlidingWindowLog(LIMIT, WINDOW))),
+    }
+    hammering = [59.0 + i / 100 for i in range(18_100)]
+    steady = [1000.0 + i / 20 for i in range(6_000)]
+    seconds = [0, 1, 2, 5, *range(10, 181, 10)]
+    rows: list[dict[str, float]] = [{"seconds": second} for second in seconds]
+    for key, (name, make) in algorithms.items():
+        passed = _passed(make(), hammering)
+        for row in rows:
+            end = 59.0 + row["seconds"]
+            row[name] = sum(end - WINDOW < at <= end for at in passed)
+        worst = max(_worst(passed), _worst(_passed(make(), steady)))
+        run.value(
+            f"worst-{key}", worst, "requests", note="admitted in any 60 s, limit 100 a minute"
+        )
+    # The two implementations of the bucket must agree, or the chart's labels are wrong.
+    for burst in (LIMIT, 10, 1):
+        bucket = _passed(_allow(TokenBucket(LIMIT / WINDOW, burst)), hammering)
+        schedule = _passed(_allow(Gcra(LIMIT, WINDOW, burst)), hammering)
+        assert len(bucket) == len(schedule), (burst, len(bucket), len(schedule))
+    names = [name for name, _ in algorithms.values()]
+    lines = (
+        alt.Chart(alt.Data(values=rows))
+        .transform_fold(names, as_=["algorithm", "admitted"])
+        .mark_line()
+        .encode(
+            x=alt.X("seconds:Q", title="seconds since the first request"),
+            y=alt.Y("admitted:Q", title="admitted in the last 60 s", scale={"domain": [0, 220]}),
+            color=alt.Color("algorithm:N", sort=names, title=None, legend={"columns": 2}),
+        )
+    )
+    bounds = (
+        alt.Chart(alt.Data(values=rows)).mark_rule(strokeDash=[4, 4]).encode(y=alt.datum(LIMIT))
+    )
+    double = (
+        alt.Chart(alt.Data(values=rows)).mark_rule(strokeDash=[4, 4]).encode(y=alt.datum(2 * LIMIT))
+    )
+    run.chart("admitted", (lines + bounds + double).to_dict(), columns=["seconds", *names])
+
+
+def allotments(run: Run) -> None:
+    """Record what larger local allotments save: 600 a minute, burst 50, four servers."""
+    rows = []
+    for size in (1, 2, 5, 10, 20, 50):
+        calls, refused, _ = _allotted(size, rate=8)
+        _, _, worst = _allotted(size, rate=100)
+        assert not refused, (size, refused)  # 480 a minute are within the limit
+        row = {"size": size, "calls": round(1000 * calls), "worst minute": worst}
+        rows.append(row)
+        if size in {1, 10, 50}:
+            run.value(f"allotment-{size}-calls", row["calls"], "calls")
+    run.value("allotment-worst", max(row["worst minute"] for row in rows), "requests")
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("size:O", title="units per allotment", axis={"labelAngle": 0}),
+        y=alt.Y("calls:Q", title="shared calls per 1,000 requests"),
+    )
+    labels = base.mark_text(baseline="bottom", dy=-4).encode(text="calls:Q")
+    chart = (base.mark_bar() + labels).properties(width=420, height=240)
+    run.chart("allotments", chart.to_dict(), columns=["size", "calls", "worst minute"])
+
+
+def memory(run: Run) -> None:
+    """Record the bytes that one active key takes in this process, its name not counted."""
+
+    def fill(allow: Allow) -> None:
+        for key in KEYS:
+            for _ in range(LIMIT):
+                allow(key, 0.0)
+
+    candidates: dict[str, Callable[[], Allow]] = {
+        "gcra": lambda: _allow(Gcra(LIMIT, WINDOW, LIMIT)),
+        "log": lambda: _allow(SlidingWindowLog(LIMIT, WINDOW)),
+    }
+    for name, make in candidates.items():
+        peak = traced_peak(lambda make=make: fill(make()))  # type: ignore[misc]  # bound per turn
+        run.value(f"memory-{name}", round(peak / len(KEYS)), "bytes", note="100 hits a key")
+
+
+def in_process(run: Run) -> None:
+    """Record microseconds per decision without a network, ours and theirs."""
+
+    def gcra() -> Allow:
+        return _allow(Gcra(FITS, WINDOW, FITS))
+
+    def gcra_in_a_lock() -> Allow:
+        allow, lock = gcra(), threading.Lock()
+
+        def hit(key: str, now: float) -> bool:
+            with lock:
+                return allow(key, now)
+
+        return hit
+
+    kinds, strategies = throttled.RateLimiterType, limits.strategies
+    candidates = {
+        "our GCRA": _our_turn(gcra),
+        "our GCRA in a lock": _our_turn(gcra_in_a_lock),
+        "our token bucket": _our_turn(lambda: _allow(TokenBucket(FITS / WINDOW, FITS))),
+        "our sliding log": _our_turn(lambda: _allow(SlidingWindowLog(FITS, WINDOW))),
+        # A day, so that no boundary falls into the run.
+        "our sliding counter": _our_turn(lambda: _allow(SlidingWindowCounter(FITS, 86_400))),
+        "limits: fixed window": _limits_turn(strategies.FixedWindowRateLimiter),
+        "limits: moving window": _limits_turn(strategies.MovingWindowRateLimiter),
+        "limits: sliding counter": _limits_turn(strategies.SlidingWindowCounterRateLimiter),
+        "throttled-py: GCRA": _throttled_turn(kinds.GCRA),
+        "throttled-py: token bucket": _throttled_turn(kinds.TOKEN_BUCKET),
+    }
+    timings = run.compare(candidates, rounds=BLOCKS * PER_BLOCK)
+    count = HITS * len(KEYS)
+    rows = [
+        {"limiter": name, "microseconds": round(1e6 * timing.best / count, 2)}
+        for name, timing in timings.items()
+    ]
+    title = f"µs per decision, the best of {BLOCKS * PER_BLOCK} rounds"
+    run.chart("in-process", _bars(rows, "microseconds", title), columns=["limiter", "microseconds"])
+    ours = timings["our GCRA in a lock"]
+    run.median("in-process-gcra", _micros(ours, count), "µs", note="one decision, in a lock")
+    _ratio(run, "in-process-limits", timings["limits: moving window"], ours, "times")
+    _ratio(run, "in-process-throttled", timings["throttled-py: GCRA"], ours, "times")
+
+
+def _our_turn(make: Callable[[], Allow]) -> Callable[[], None]:
+    def turn() -> None:
+        allow, clock, passed = make(), time.monotonic, 0
+        for _ in range(HITS):
+            for key in KEYS:
+                passed += allow(key, clock())
+        assert passed == FITS * len(KEYS), passed
+
+    return turn
+
+
+def _limits_turn(strategy: type[limits.strategies.RateLimiter]) -> Callable[[], None]:
+    def turn() -> None:
+        hit, passed = strategy(limits.storage.MemoryStorage()).hit, 0
+        for _ in range(HITS):
+            for key in KEYS:
+                passed += hit(TEN, key)
+        assert passed == FITS * len(KEYS), passed
+
+    return turn
+
+
+def _throttled_turn(kind: throttled.RateLimiterType) -> Callable[[], None]:
+    def turn() -> None:
+        limiter = throttled.Throttled(
+            using=kind.value,
+            quota=throttled.rate_limiter.per_min(FITS, burst=FITS),
+            store=throttled.MemoryStore(),
+        )
+        hit, passed = limiter.limit, 0
+        for _ in range(HITS):
+            for key in KEYS:
+                passed += not hit(key).limited
+        assert passed == FITS * len(KEYS), passed
+
+    return turn
+
+
+def with_redis(run: Run, url: str) -> None:
+    """Record a decision's time as a share of the bare round trip, on one asyncio connection."""
+    with asyncio.Runner() as runner:
+        client = AsyncRedis.from_url(url, max_connections=1)
+        ping = _pings(runner, client)
+        turns = {name: _redis_turn(runner, hit) for name, hit in _shared(url, client).items()}
+        for turn in turns.values():  # scripts loaded, connections open
+            turn()
+        timings = run.compare({"bare PING": ping, **turns}, rounds=BLOCKS * PER_BLOCK)
+        runner.run(client.aclose())
+
+    bare = timings["bare PING"]
+    rows = [
+        {"limiter": name, "share": round(bare.best / timing.best, 2)}
+        for name, timing in timings.items()
+    ]
+    title = f"decisions in the time of one PING, the best of {BLOCKS * PER_BLOCK} rounds"
+    run.chart("redis", _bars(rows, "share", title), columns=["limiter", "share"])
+    for key, name in (
+        ("gcra", "our GCRA"),
+        ("three", "our GCRA, three policies"),
+        ("throttled", "throttled-py: GCRA"),
+        ("fixed", "limits: fixed window"),
+    ):
+        _ratio(run, f"redis-{key}", bare, timings[name], "of the PING rate")
+    trips = _micros(bare, HITS * REDIS_KEYS)
+    run.median("redis-ping", trips, "µs", note="one PING from redis-py's asyncio client")
+    redis_memory(run, url)
+
+
+def _shared(url: str, client: AsyncRedis) -> dict[str, Hit]:
+    """Give the limiters that share a server, each on one connection."""
+    minute = Policy("minute", FITS, 60, FITS)
+    one = RedisGcra(client, [minute])
+    wide = [Policy("second", 1000, 1, 1000), Policy("day", 10_000, 86_400, 10_000)]
+    three = RedisGcra(client, [minute, *wide])
+    store = throttled.asyncio.RedisStore(server=f"{url}/0")
+    gcra = throttled.asyncio.Throttled(
+        using=throttled.RateLimiterType.GCRA.value,
+        quota=throttled.asyncio.per_min(FITS, burst=FITS),
+        store=store,
+    )
+    storage = limits.storage.storage_from_string(
+        f"async+{url}", implementation="redispy", max_connections=1
+    )
+    strategies = limits.aio.strategies
+    fixed = strategies.FixedWindowRateLimiter(storage)
+    moving = strategies.MovingWindowRateLimiter(storage)
+    counter = strategies.SlidingWindowCounterRateLimiter(storage)
+
+    async def hit_one(key: str) -> bool:
+        return (await one.hit(key)).allowed
+
+    async def hit_three(key: str) -> bool:
+        return (await three.hit(key)).allowed
+
+    async def hit_throttled(key: str) -> bool:
+        return not (await gcra.limit(key)).limited
+
+    return {
+        "our GCRA": hit_one,
+        "our GCRA, three policies": hit_three,
+        "throttled-py: GCRA": hit_throttled,
+        "limits: fixed window": lambda key: fixed.hit(TEN, key),
+        "limits: sliding counter": lambda key: counter.hit(TEN, key),
+        "limits: moving window": lambda key: moving.hit(TEN, key),
+    }
+
+
+def _redis_turn(runner: asyncio.Runner, hit: Hit) -> Callable[[], None]:
+    async def hits() -> None:
+        number, passed = next(SERIAL), 0
+        for i in range(REDIS_KEYS):
+            for _ in range(HITS):
+                passed += await hit(f"{number}-{i}")
+        assert passed == FITS * REDIS_KEYS, passed
+
+    return lambda: runner.run(hits())
+
+
+def _pings(runner: asyncio.Runner, client: AsyncRedis) -> Callable[[], None]:
+    async def pings() -> None:
+        for _ in range(HITS * REDIS_KEYS):
+            await client.ping()
+
+    return lambda: runner.run(pings())
+
+
+def redis_memory(run: Run, url: str) -> None:
+    """Record the bytes of one active key in the server: MEMORY USAGE, 100 units used."""
+    hundred = limits.RateLimitItemPerMinute(LIMIT)
+    with Redis.from_url(url) as redis, asyncio.Runner() as runner:
+        client = AsyncRedis.from_url(url)
+        gcra = RedisGcra(client, [Policy("minute", LIMIT, 60, LIMIT)])
+        moving = limits.strategies.MovingWindowRateLimiter(limits.storage.RedisStorage(url))
+        redis.flushdb()
+
+        async def fill() -> None:
+            for _ in range(LIMIT):
+                assert (await gcra.hit("bob")).allowed
+            await client.aclose()
+
+        runner.run(fill())
+        (key,) = redis.keys()
+        run.value("redis-memory-gcra", redis.memory_usage(key), "bytes", note="key included")
+        redis.flushdb()
+        for _ in range(LIMIT):
+            assert moving.hit(hundred, "bob")
+        (key,) = redis.keys()
+        run.value("redis-memory-log", redis.memory_usage(key), "bytes", note="limits 5.8, a list")
+
+
+def _bars(rows: Sequence[dict[str, object]], field: str, title: str) -> dict[str, object]:
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        y=alt.Y("limiter:N", sort=None, title=None), x=alt.X(f"{field}:Q", title=title)
+    )
+    text = base.mark_text(align="left", dx=4).encode(text=f"{field}:Q")
+    return dict((base.mark_bar() + text).properties(width=360, height=30 * len(rows)).to_dict())
+
+
+def _ratio(run: Run, key: str, over: Timing, under: Timing, unit: str) -> None:
+    """Record over / under: the best of each block of rounds, and the median of the blocks."""
+    ratios = [
+        min(over.seconds[block]) / min(under.seconds[block]) for block in _blocks(over.seconds)
+    ]
+    run.median(key, ratios, unit, note=f"{BLOCKS} blocks, the best of {PER_BLOCK} rounds in each")
+
+
+def _blocks(seconds: Sequence[float]) -> list[slice]:
+    return [slice(i, i + PER_BLOCK) for i in range(0, len(seconds), PER_BLOCK)]
+
+
+def _micros(timing: Timing, count: int) -> list[float]:
+    """Give the best time of each block, in microseconds per one of `count` operations."""
+    return [1e6 * min(timing.seconds[block]) / count for block in _blocks(timing.seconds)]
+
+
+def _allow(limiter: Gcra | TokenBucket | SlidingWindowCounter | SlidingWindowLog) -> Allow:
+    hit = limiter.hit
+    return lambda key, now: hit(key, now).allowed
+
+
+def _passed(allow: Allow, times: Iterable[float]) -> list[float]:
+    return [at for at in times if allow("mallory", at)]
+
+
+def _worst(passed: Iterable[float]) -> int:
+    """Give the most of these times that one half-open window holds."""
+    recent: deque[float] = deque()
+    worst = 0
+    for at in passed:
+        recent.append(at)
+        while recent[0] <= at - WINDOW + 1e-6:
+            recent.popleft()
+        worst = max(worst, len(recent))
+    return worst
+
+
+def _allotted(size: int, rate: int) -> tuple[float, float, int]:
+    """Run four servers for 20 virtual minutes.
+
+    Args:
+        size: units per allotment; each is void after five seconds.
+        rate: requests a second, dealt to the servers in turn.
+
+    Returns:
+        Shared calls per request, the share refused, and the most admitted in 60 s.
+    """
+    shared = Gcra(limit=600, window=60.0, burst=50)
+    now, calls = 0.0, 0
+
+    def take(key: str, units: int) -> object:
+        nonlocal calls
+        calls += 1
+        return shared.hit(key, now, units)
+
+    fleet = [LocalAllotment(take, size, hold=5.0) for _ in range(SERVERS)]  # type: ignore[arg-type]
+    count = 1200 * rate
+    passed = []
+    for i in range(count):
+        now = i / rate
+        if fleet[i % SERVERS].allow("bob", now):
+            passed.append(now)
+    return calls / count, 1 - len(passed) / count, _worst(passed)
