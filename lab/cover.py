@@ -39,9 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[COVERAGE] = measured
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop, and leave the data."""
-    measured = config.stash.get(COVERAGE, None)
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop, and leave the data: a worker may be ended as soon as its session is over."""
+    measured = session.config.stash.get(COVERAGE, None)
     if measured is not None:
         measured.stop()
         measured.save()

@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from evidence.harness import is_stale, read
 from lab.eventually import eventually
+
+pytestmark = pytest.mark.slow
 
 COMMAND = [sys.executable, "-m", "evidence"]
 FAILING = "def measure(run):\n    run.value('half', 1, 'unit')\n    raise RuntimeError('no luck')\n"

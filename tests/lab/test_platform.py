@@ -33,6 +33,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [[], ["-n", "2"]])
 def test_what_cannot_run_is_deselected_counted_and_named(
     suite: pytest.Pytester, how: list[str]

@@ -9,6 +9,8 @@ import pytest
 
 from lab import drill
 
+pytestmark = pytest.mark.slow
+
 DRILL = '''
 """Drills of the toy."""
 import warnings
