@@ -227,7 +227,7 @@ def _public(tree: ast.Module | ast.ClassDef) -> Iterator[_Definition]:
 
 
 def _demo(snippet: Snippet, tree: ast.Module) -> Iterator[Problem]:
-    main = next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "main"), None)
+    main = next((n for n in tree.body if isinstance(n, _Function) and n.name == "main"), None)
     if (
         main is None
         or main.args.args

@@ -309,9 +309,17 @@ class _Page:
         attributes = figure.attributes(fence.info)
         words = re.sub(r'[\w-]+="[^"]*"', "", fence.info).strip("{} ").split()[1:]
         line = len(self.out) + 1
-        if fence.info.startswith("{") is False and words:
+        unknown = [
+            word
+            for word in words
+            if word not in {"notest", "continuation"} and not word.startswith("fixture:")
+        ]
+        if not fence.info.startswith("{") and words:
             mend = f"write it as {fence.mark}{{.{fence.info.strip()}}}"
             self.problem(f"the fence {fence.info!r} would be shown as text", mend)
+        elif unknown:
+            mend = "use notest, continuation or fixture:<name>"
+            self.problem(f"the fence has the unknown option {unknown[0]!r}", mend)
         elif "notest" in words:
             reason = attributes.get("data-reason", "")
             if len(reason) < 10:

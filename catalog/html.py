@@ -168,10 +168,7 @@ def _findings(
     for name, count in page.ids.items():
         if count > 1:
             yield f"id {name!r} occurs {count} times", "give each element an id of its own"
-    said = "".join(page.text)
-    for pattern, what, mend in _LEFTOVERS:
-        if found := pattern.search(said):
-            yield f"shows {what}: {found[0]!r}", mend
+    yield from _leftovers("".join(page.text))
     for kind, addresses in (("loads", page.loads), ("links to", page.links)):
         for address in dict.fromkeys(addresses):
             if kind == "loads" and urlsplit(address).netloc and not _own(address, site_url):
@@ -179,6 +176,12 @@ def _findings(
                 yield what, "take the file from a package at build"
             elif wrong := _broken(address, page, pages, files, site_url):
                 yield f"{kind} {address!r}, {wrong[0]}", wrong[1]
+
+
+def _leftovers(said: str) -> Iterator[tuple[str, str]]:
+    for pattern, what, mend in _LEFTOVERS:
+        if found := pattern.search(said):
+            yield f"shows {what}: {found[0]!r}", mend
 
 
 def _own(address: str, site_url: str) -> bool:
