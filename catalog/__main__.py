@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from catalog.check import open_in_drafts
 from catalog.stage import StageError, plan, stage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,10 +36,16 @@ def _run(options: argparse.Namespace) -> int:
         return build_site(root, options.to, engine=options.engine, report=_say)
     if options.command == "check":
         return _check(root)
-    from catalog.new import create
+    from catalog.new import NewError, create
 
-    for path in create(root, options.id):
+    try:
+        written = create(root, options.id)
+    except NewError as error:
+        _say(f"new: {error}")
+        return 1
+    for path in written:
         _say(f"wrote {path}")
+    _say("new: the page is a draft; fill what `python -m catalog check` lists")
     return 0
 
 
@@ -46,6 +53,8 @@ def _check(root: Path) -> int:
     made = plan(root)
     for problem in made.problems:
         _say(str(problem))
+    for missing in open_in_drafts(root):  # a draft may stay one: this fails nothing
+        _say(f"draft: {missing}")
     _say(f"check: {len(made.problems)} problems")
     return 1 if made.problems else 0
 

@@ -274,7 +274,8 @@ def _lines_with_blank(path: str, root: Path) -> Iterator[Problem]:
     text, _ = read_text(root, path)
     for number, line in enumerate((text or "").split("\n"), 1):
         if BLANK in line:
-            what = f"a blank is not filled: {line[line.index(BLANK) + len(BLANK) :].strip()}"
+            blank = line.partition(BLANK)[2].strip(" .\"'}|")
+            what = f"a blank is not filled: {blank}"
             yield Problem(path, number, what, f"write it, and remove '{BLANK}'")
 
 

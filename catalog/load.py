@@ -74,8 +74,8 @@ def load(
 ) -> tuple[Catalog, list[Problem]]:
     """Read the whole repository into one catalog.
 
-    With `drafts`, pages that say `status: draft` count as pages (while serving); without, one of
-    the 21 is planned and a scenario or question beyond them does not exist yet.
+    With `drafts`, pages that say `status: draft` have pages (while serving); without, they are
+    listed as planned.
     When there are problems the catalog lacks what could not be read; build nothing from it.
     """
     words, problems = read_vocabulary(root)
@@ -97,9 +97,9 @@ def load(
     original = frozenset(row.id for row in words.scenarios)
     own = frozenset(row.id for row in words.questions)
     if original and own:  # otherwise the data could not be read, and every page would be unknown
-        words, found = _with_new_scenarios(words, pages, drafts=drafts)
+        words, found = _with_new_scenarios(words, pages)
         problems += found
-        words, found = _with_new_questions(words, answers, own, drafts=drafts)
+        words, found = _with_new_questions(words, answers, own, _stems(root))
         problems += found
     questions = tuple(_question(row, answers.get(row.id)) for row in words.questions)
     joined = _Found(words, questions, code, original)
@@ -245,7 +245,7 @@ def _code(root: Path, results: Results) -> tuple[_Code, list[Problem]]:
 
 
 def _with_new_scenarios(
-    words: Vocabulary, pages: Mapping[str, Read[ScenarioFront]], *, drafts: bool
+    words: Vocabulary, pages: Mapping[str, Read[ScenarioFront]]
 ) -> tuple[Vocabulary, list[Problem]]:
     """Add the rows that pages beyond the 21 bring along."""
     original = {row.id for row in words.scenarios}
@@ -263,7 +263,7 @@ def _with_new_scenarios(
             if len(mend) > 200:
                 mend = f"rename it, or add 'row' (make new ID={name} writes one)"
             problems.append(Problem(document.path, document.line("id"), what, mend))
-        elif row is not None and (drafts or page.front.status is None):
+        elif row is not None:
             new.append((row, document))
     for row, document in sorted(new, key=lambda pair: pair[0].number):
         words, found = add_row(words, document, row)
@@ -275,13 +275,13 @@ def _with_new_questions(
     words: Vocabulary,
     answers: Mapping[str, Read[QuestionFront]],
     original: frozenset[str],
-    *,
-    drafts: bool,
+    written: frozenset[str],
 ) -> tuple[Vocabulary, list[Problem]]:
     """Add the questions that come with their own row."""
     problems: list[Problem] = []
     rows = list(words.questions)
     known = {row.id for row in words.scenarios}
+    broken = written - known  # their pages have a problem of their own
     for name, answer in answers.items():
         document, row = answer.document, answer.front.row
         if name in original:
@@ -294,7 +294,7 @@ def _with_new_questions(
             mend = "add 'row' with question, scenarios and short_answer"
             problems.append(Problem(document.path, document.line("id"), what, mend))
             continue
-        if answer.front.status == "draft" and not drafts:
+        if broken.intersection(row.scenarios):
             continue
         for scenario in row.scenarios:
             if scenario not in known:
@@ -311,6 +311,11 @@ def _with_new_questions(
             )
         )
     return dataclasses.replace(words, questions=tuple(rows)), problems
+
+
+def _stems(root: Path) -> frozenset[str]:
+    """Give the ids that the pages of scenarios have by their file names."""
+    return frozenset(file.stem for file in (root / "docs/scenarios").glob("*.md"))
 
 
 def _status(page: Read[ScenarioFront] | Read[QuestionFront] | None) -> Status:

@@ -123,7 +123,7 @@ def parse_document(text: str, path: str) -> tuple[Document | None, list[Problem]
         return None, [Problem(path, 1, what, "add a line '---' after its last key")]
     yaml = parse_yaml("\n".join(lines[1:close]), path, first_line=2)
     if yaml.problems:
-        return None, yaml.problems
+        return None, list(yaml.problems)
     front = {} if yaml.value is None else yaml.value
     if not isinstance(front, dict):
         what = f"the front matter is a {type(front).__name__}, not a table of keys"

@@ -1,6 +1,7 @@
 """Read text and YAML so that every later complaint can name the line it is about."""
 
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -73,8 +74,12 @@ def read_text(root: Path, path: str) -> tuple[str | None, list[Problem]]:
     return text.replace("\r\n", "\n").replace("\r", "\n"), []
 
 
+@functools.lru_cache(maxsize=256)
 def parse_yaml(text: str, path: str, first_line: int = 1) -> Yaml:
-    """Parse YAML that starts at a given line of a file; bad input becomes problems."""
+    """Parse YAML that starts at a given line of a file; bad input becomes problems.
+
+    The same text is parsed once (a rebuild reads unchanged files again), so change no result.
+    """
     lines: dict[Place, int] = {}
     try:
         loader = _Loader(text)

@@ -172,8 +172,9 @@ def _agree(words: Vocabulary, reader: _Reader) -> None:
     if tuple(step.id for step in words.template.steps) != STEPS:
         what = "the steps are not the seven of the template in their order"
         reader.complain("template", ("steps",), what, f"use: {', '.join(STEPS)}")
-    _covered(words, reader)
-    _triage(words, reader)
+    if not reader.problems:
+        _covered(words, reader)
+        _triage(words, reader)
 
 
 def _once(
