@@ -105,6 +105,8 @@ def tell(module: Path, file: TextIO) -> int:
     began = time.monotonic()
     # Without its terminal reporter pytest says nothing; the options of that plugin go with it.
     arguments = ["-p", "no:terminal", "-p", "no:cacheprovider", "-o", "addopts=--strict-markers"]
+    # This very module has imported lab.story, which holds no assertion to rewrite.
+    arguments += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     status = pytest.main([*arguments, str(module)], plugins=[narrator])
     seconds = time.monotonic() - began
     if status == pytest.ExitCode.INTERRUPTED and not narrator.broken:

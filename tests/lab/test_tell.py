@@ -39,6 +39,7 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "tests" / "scenarios" / "toy_limits"
     folder.mkdir(parents=True)
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["lab.story"]\n')
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     (folder / "test_drill.py").write_text(DRILL)
     (tmp_path / "tests" / "scenarios" / "no_drills").mkdir()
     return tmp_path
