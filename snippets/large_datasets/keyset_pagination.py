@@ -128,7 +128,9 @@ def read_after(
 ) -> list[tuple[Order, Key]]:
     """Return up to `limit` (>= 1) orders after `key` (None: from the start).
 
-    The row that `key` came from need not exist any more. Raises SortError,
+    The row that `key` came from need not exist any more. An index on the
+    sort's columns makes it O(limit); where id is an INTEGER PRIMARY KEY,
+    SQLite also walks the rows that tie with the key before it. Raises SortError,
     and LimitError below 1: to SQLite, LIMIT -1 means every row.
     """
     if limit < 1:

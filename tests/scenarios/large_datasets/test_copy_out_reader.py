@@ -14,7 +14,7 @@ from snippets.large_datasets.copy_out_reader import copy_bytes, copy_rows
 from .conftest import ROWS, Demo
 
 
-def test_rows_have_the_types_of_the_query(postgres_url: str):
+def test_rows_have_the_types_of_the_query(postgres_url: str) -> None:
     query = (
         "SELECT 7::int2, 7::int4, 7::int8, 1.50::numeric, NULL::text, 'a,\"b\n'::text,"
         " '\\x00ff'::bytea, true, ARRAY[1, 2], timestamptz '2026-01-01 00:00:00+00'"
@@ -27,14 +27,14 @@ def test_rows_have_the_types_of_the_query(postgres_url: str):
     assert row == (7, 7, 7, Decimal("1.50"), None, text, b"\x00\xff", True, [1, 2], when)
 
 
-def test_every_row_comes_once(events_url: str):
+def test_every_row_comes_once(events_url: str) -> None:
     with psycopg.connect(events_url) as conn:
         ids = [row[0] for row in copy_rows(conn, "SELECT id FROM events ORDER BY id")]
         assert conn.info.transaction_status is TransactionStatus.IDLE
     assert ids == list(range(1, ROWS + 1))
 
 
-def test_parameters_reach_the_query_as_values(events_url: str):
+def test_parameters_reach_the_query_as_values(events_url: str) -> None:
     with psycopg.connect(events_url) as conn:
         query = "SELECT id, %s AS note FROM events WHERE id > %s ORDER BY id"
         rows = list(copy_rows(conn, query, ["it's; DROP TABLE events", ROWS - 1]))
@@ -43,7 +43,7 @@ def test_parameters_reach_the_query_as_values(events_url: str):
     assert text == b"id,note\n30000,it's; DROP TABLE events\n"
 
 
-def test_bytes_are_the_whole_csv_file(events_url: str):
+def test_bytes_are_the_whole_csv_file(events_url: str) -> None:
     with psycopg.connect(events_url) as conn:
         blocks = list(copy_bytes(conn, "SELECT id, user_id FROM events ORDER BY id"))
         assert conn.info.transaction_status is TransactionStatus.IDLE
@@ -52,13 +52,13 @@ def test_bytes_are_the_whole_csv_file(events_url: str):
     assert all(type(block) is bytes for block in blocks)
 
 
-def test_bytes_are_utf_8_whatever_the_client_speaks(postgres_url: str):
+def test_bytes_are_utf_8_whatever_the_client_speaks(postgres_url: str) -> None:
     with psycopg.connect(postgres_url, client_encoding="latin1") as conn:
         assert b"".join(copy_bytes(conn, "SELECT 'é' AS c")) == "c\né\n".encode()
 
 
 @pytest.mark.parametrize("copy", [copy_rows, copy_bytes])
-def test_an_error_after_the_first_rows_is_not_an_end(postgres_url: str, copy: type):
+def test_an_error_after_the_first_rows_is_not_an_end(postgres_url: str, copy: type) -> None:
     query = "SELECT 100 / (20000 - n), repeat('x', 100) FROM generate_series(1, 30000) AS n"
     with psycopg.connect(postgres_url) as conn:
         seen = 0
@@ -70,7 +70,7 @@ def test_an_error_after_the_first_rows_is_not_an_end(postgres_url: str, copy: ty
 
 
 @pytest.mark.parametrize("copy", [copy_rows, copy_bytes])
-def test_an_abandoned_copy_frees_the_connection(events_url: str, copy: type):
+def test_an_abandoned_copy_frees_the_connection(events_url: str, copy: type) -> None:
     with psycopg.connect(events_url) as conn:
         with closing(copy(conn, "SELECT * FROM events")) as rows:
             next(rows)
@@ -78,7 +78,7 @@ def test_an_abandoned_copy_frees_the_connection(events_url: str, copy: type):
         assert conn.execute("SELECT count(*) FROM pg_cursors").fetchone() == (0,)
 
 
-def test_the_demo_copies_both_ways(demo: Demo, postgres_url: str):
+def test_the_demo_copies_both_ways(demo: Demo, postgres_url: str) -> None:
     assert demo("copy_out_reader", postgres_url) == [
         "20001 lines of CSV, the first: b'id,amount'",
         "sum of the amounts: 6930400.00",

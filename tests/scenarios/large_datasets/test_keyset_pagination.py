@@ -69,7 +69,7 @@ def pages(conn: sqlite3.Connection, sort: str, limit: int) -> Iterator[Page[Orde
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("limit", [1, 7, 999, 1000])
-def test_pages_are_the_table_in_order(conn: sqlite3.Connection, sort: str, limit: int):
+def test_pages_are_the_table_in_order(conn: sqlite3.Connection, sort: str, limit: int) -> None:
     if limit == 1:
         conn.execute("DELETE FROM orders WHERE id >= 50")
     read = [order for page in pages(conn, sort, limit) for order in page.items]
@@ -78,12 +78,12 @@ def test_pages_are_the_table_in_order(conn: sqlite3.Connection, sort: str, limit
     assert list(iter_all(conn, sort, limit)) == read
 
 
-def test_a_page_is_full_until_the_last_and_the_last_has_no_token(conn: sqlite3.Connection):
+def test_a_page_is_full_until_the_last_and_the_last_has_no_token(conn: sqlite3.Connection) -> None:
     sizes = [(len(page.items), page.next_token is None) for page in pages(conn, "paid_at", 1000)]
     assert sizes == [(1000, False), (1000, False), (1000, True)]
 
 
-def test_an_empty_table_is_one_empty_page():
+def test_an_empty_table_is_one_empty_page() -> None:
     conn = table([])
     assert fetch_page(conn, secret=SECRET) == Page([], None)
     assert list(iter_all(conn)) == []
@@ -111,7 +111,7 @@ def test_whatever_is_written_meanwhile_a_row_that_stays_is_read_once(
     between: list[tuple[list[Order], list[int]]],
     sort: str,
     limit: int,
-):
+) -> None:
     conn = table(start)
     stayed = {order.id: order for order in start}
     used = set(stayed)
@@ -134,14 +134,24 @@ def test_whatever_is_written_meanwhile_a_row_that_stays_is_read_once(
     assert read == sorted(read, key=KEYS[sort])
 
 
-def test_the_row_a_token_came_from_may_be_gone(conn: sqlite3.Connection):
+def test_the_row_a_token_came_from_may_be_gone(conn: sqlite3.Connection) -> None:
     first = fetch_page(conn, limit=10, secret=SECRET)
     conn.execute("DELETE FROM orders WHERE id < 10")
     second = fetch_page(conn, first.next_token, 10, secret=SECRET)
     assert [order.id for order in second.items] == list(range(10, 20))
 
 
-def test_a_deep_page_is_an_index_search(conn: sqlite3.Connection):
+@pytest.mark.parametrize(
+    ("id_type", "search"),
+    [
+        ("INT PRIMARY KEY NOT NULL", "((created_at,id)>(?,?))"),
+        # When id is SQLite's own row number, the search begins at created_at.
+        ("INTEGER PRIMARY KEY", "(created_at>?)"),
+    ],
+)
+def test_a_deep_page_is_an_index_search(id_type: str, search: str) -> None:
+    conn = sqlite3.connect(":memory:")
+    conn.execute(f"CREATE TABLE orders (id {id_type}, customer TEXT, created_at INT, paid_at INT)")
     conn.execute("CREATE INDEX by_time ON orders (created_at, id)")
     seen: list[str] = []
     conn.set_trace_callback(seen.append)
@@ -149,11 +159,12 @@ def test_a_deep_page_is_an_index_search(conn: sqlite3.Connection):
     fetch_page(conn, token, 10, secret=SECRET)
     conn.set_trace_callback(None)
     (plan,) = conn.execute(f"EXPLAIN QUERY PLAN {seen[0]}").fetchall()
-    assert plan[3] == "SEARCH orders USING INDEX by_time ((created_at,id)>(?,?))"
+    assert plan[3] == f"SEARCH orders USING INDEX by_time {search}"
+    conn.close()
 
 
 @pytest.mark.parametrize("position", range(0, 90, 3))
-def test_a_changed_token_is_refused(conn: sqlite3.Connection, position: int):
+def test_a_changed_token_is_refused(conn: sqlite3.Connection, position: int) -> None:
     token = encode_token("created_at", (250, 2500), SECRET)
     at = position % len(token)
     for other in ("A", "f", "!", "é"):
@@ -167,24 +178,24 @@ def test_a_changed_token_is_refused(conn: sqlite3.Connection, position: int):
     "token",
     ["", ".", "e30=.", "a.b.c", "' OR 1=1 --", "\ud800", "\x00", "W10=", "é" * 100, "A" * 100_000],
 )
-def test_a_token_that_was_never_one_is_refused(conn: sqlite3.Connection, token: str):
+def test_a_token_that_was_never_one_is_refused(conn: sqlite3.Connection, token: str) -> None:
     with pytest.raises(TokenError):
         fetch_page(conn, token, 10, secret=SECRET)
 
 
 @given(st.text(max_size=200))
-def test_no_text_is_a_token(token: str):
+def test_no_text_is_a_token(token: str) -> None:
     with pytest.raises(TokenError):
         decode_token(token, "created_at", SECRET)
 
 
-def test_a_token_of_another_sort_is_refused(conn: sqlite3.Connection):
+def test_a_token_of_another_sort_is_refused(conn: sqlite3.Connection) -> None:
     token = fetch_page(conn, limit=10, sort="created_at", secret=SECRET).next_token
     with pytest.raises(TokenError, match="is for sort 'created_at', the request for 'paid_at'"):
         fetch_page(conn, token, 10, sort="paid_at", secret=SECRET)
 
 
-def test_a_token_signed_with_another_secret_is_refused(conn: sqlite3.Connection):
+def test_a_token_signed_with_another_secret_is_refused(conn: sqlite3.Connection) -> None:
     token = encode_token("created_at", (1, 1), b"another")
     with pytest.raises(TokenError):
         fetch_page(conn, token, 10, secret=SECRET)
@@ -194,30 +205,30 @@ def test_a_token_signed_with_another_secret_is_refused(conn: sqlite3.Connection)
     st.sampled_from(sorted(SORTS)),
     st.lists(st.integers() | st.text() | st.floats(allow_nan=False), min_size=1).map(tuple),
 )
-def test_a_token_brings_its_key_back(sort: str, key: tuple[int | str | float, ...]):
+def test_a_token_brings_its_key_back(sort: str, key: tuple[int | str | float, ...]) -> None:
     assert decode_token(encode_token(sort, key, SECRET), sort, SECRET) == key
 
 
 @pytest.mark.parametrize("limit", [0, -1, MAX_LIMIT + 1])
-def test_a_limit_out_of_bounds_is_refused(conn: sqlite3.Connection, limit: int):
+def test_a_limit_out_of_bounds_is_refused(conn: sqlite3.Connection, limit: int) -> None:
     with pytest.raises(LimitError, match=f"1 to 1000 rows, got {limit}"):
         fetch_page(conn, limit=limit, secret=SECRET)
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_iteration_refuses_pages_without_rows(conn: sqlite3.Connection, limit: int):
+def test_iteration_refuses_pages_without_rows(conn: sqlite3.Connection, limit: int) -> None:
     with pytest.raises(LimitError, match=f"at least 1 row, got {limit}"):
         next(iter_all(conn, limit=limit))
 
 
-def test_a_sort_off_the_list_never_reaches_the_database(conn: sqlite3.Connection):
+def test_a_sort_off_the_list_never_reaches_the_database(conn: sqlite3.Connection) -> None:
     sort = "id; DROP TABLE orders"
     with pytest.raises(SortError, match="must be one of"):
         fetch_page(conn, sort=sort, secret=SECRET)
     assert conn.execute("SELECT count(*) FROM orders").fetchone() == (3000,)
 
 
-def test_a_refusal_is_the_answer_of_an_api():
+def test_a_refusal_is_the_answer_of_an_api() -> None:
     assert PageRequestError("limit is 0").problem() == {
         "title": "Bad page request",
         "status": 400,
@@ -226,7 +237,7 @@ def test_a_refusal_is_the_answer_of_an_api():
     assert all(issubclass(kind, PageRequestError) for kind in (TokenError, LimitError, SortError))
 
 
-def test_the_demo_reads_every_row_and_refuses_both_tokens(demo: Demo):
+def test_the_demo_reads_every_row_and_refuses_both_tokens(demo: Demo) -> None:
     assert demo("keyset_pagination") == [
         "saw 1000 of 1000 rows, 1000 different ones",
         "{'title': 'Bad page request', 'status': 400, 'detail':"

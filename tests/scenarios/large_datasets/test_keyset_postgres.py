@@ -57,18 +57,18 @@ def expected(sort: str) -> list[int]:
 
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("limit", [97, 1000])
-def test_iteration_gives_each_row_once_newest_first(conn: Connection, sort: str, limit: int):
+def test_iteration_gives_each_row_once_newest_first(conn: Connection, sort: str, limit: int) -> None:
     assert [order[0] for order in iter_all(conn, sort, limit)] == expected(sort)
 
 
-def test_a_page_goes_on_after_a_row_that_is_gone(conn: Connection):
+def test_a_page_goes_on_after_a_row_that_is_gone(conn: Connection) -> None:
     first, key = fetch_page(conn, None, 10)
     conn.execute("DELETE FROM orders WHERE id >= %s", [COUNT - 10])
     second, _ = fetch_page(conn, key, 10)
     assert [order[0] for order in (*first, *second)] == list(range(2999, 2979, -1))
 
 
-def test_the_last_page_has_no_key(conn: Connection):
+def test_the_last_page_has_no_key(conn: Connection) -> None:
     conn.execute("DELETE FROM orders WHERE id >= 20")
     items, key = fetch_page(conn, None, 10)
     assert (len(items), key) == (10, (START + timedelta(microseconds=1), 10))
@@ -76,13 +76,13 @@ def test_the_last_page_has_no_key(conn: Connection):
     assert ([order[0] for order in items], key) == (list(range(9, -1, -1)), None)
 
 
-def test_no_transaction_stays_open_between_pages(conn: Connection):
+def test_no_transaction_stays_open_between_pages(conn: Connection) -> None:
     rows = iter_all(conn, limit=10)
     next(rows)
     assert conn.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
 
 
-def test_a_deep_page_begins_its_index_scan_at_the_key(conn: Connection):
+def test_a_deep_page_begins_its_index_scan_at_the_key(conn: Connection) -> None:
     conn.execute("CREATE INDEX ON orders (created_at, id)")
     conn.execute("ANALYZE orders")
     plans = {}
@@ -102,24 +102,24 @@ def test_a_deep_page_begins_its_index_scan_at_the_key(conn: Connection):
 
 
 @pytest.mark.parametrize("limit", [0, -1, MAX_LIMIT + 1])
-def test_a_limit_out_of_bounds_is_refused(conn: Connection, limit: int):
+def test_a_limit_out_of_bounds_is_refused(conn: Connection, limit: int) -> None:
     with pytest.raises(ValueError, match=f"1 to 1000 rows, got {limit}"):
         fetch_page(conn, None, limit)
 
 
-def test_a_sort_off_the_list_is_refused(conn: Connection):
+def test_a_sort_off_the_list_is_refused(conn: Connection) -> None:
     with pytest.raises(ValueError, match="must be one of"):
         fetch_page(conn, sort="id; DROP TABLE orders")
     assert conn.execute("SELECT count(*) FROM orders").fetchone() == (COUNT,)
 
 
-def test_a_key_of_another_sort_is_refused(conn: Connection):
+def test_a_key_of_another_sort_is_refused(conn: Connection) -> None:
     _, key = fetch_page(conn, None, 10, sort="paid_at")
     with pytest.raises(ValueError, match="'created_at' has 2 key columns"):
         fetch_page(conn, key, 10, sort="created_at")
 
 
-def test_the_demo_visits_all_and_uses_the_index(demo: Demo, postgres_url: str):
+def test_the_demo_visits_all_and_uses_the_index(demo: Demo, postgres_url: str) -> None:
     lines = demo("keyset_postgres", postgres_url)
     assert lines[:3] == [f"{sort}: 20000 rows, 20000 different" for sort in SORTS]
     assert "Index Scan Backward" in lines[4]

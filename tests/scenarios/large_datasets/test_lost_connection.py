@@ -39,18 +39,17 @@ def proxied(events_url: str) -> Iterator[tuple[str, FaultProxy]]:
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_reset_reaches_the_caller(proxied: tuple[str, FaultProxy], name: str):
+def test_a_reset_reaches_the_caller(proxied: tuple[str, FaultProxy], name: str) -> None:
     url, proxy = proxied
     with psycopg.connect(url, autocommit=True) as conn:
         proxy.reset_after(2_000_000)
-        seen = 0
+        seen: list[object] = []
         with pytest.raises(psycopg.OperationalError):
-            for _ in READERS[name](conn):
-                seen += 1
-        assert 0 < seen < ROWS
+            seen.extend(READERS[name](conn))
+        assert len(seen) < ROWS
 
 
-async def test_a_reset_reaches_the_asynchronous_caller(proxied: tuple[str, FaultProxy]):
+async def test_a_reset_reaches_the_asynchronous_caller(proxied: tuple[str, FaultProxy]) -> None:
     url, proxy = proxied
     async with await psycopg.AsyncConnection.connect(url) as conn:
         proxy.reset_after(2_000_000)
@@ -64,7 +63,7 @@ async def test_a_reset_reaches_the_asynchronous_caller(proxied: tuple[str, Fault
 @pytest.mark.parametrize("name", READERS)
 def test_a_server_process_ended_by_the_operator_reaches_the_caller(
     proxied: tuple[str, FaultProxy], events_url: str, name: str
-):
+) -> None:
     url, proxy = proxied
     with psycopg.connect(url, autocommit=True) as conn, psycopg.connect(events_url) as operator:
         proxy.bandwidth(20_000_000)

@@ -22,18 +22,18 @@ TOTALS = {
 )
 def test_totals_are_right(
     events_url: str, total: Callable[[psycopg.Connection[Any]], dict[int, Decimal]]
-):
+) -> None:
     with psycopg.connect(events_url) as conn:
         assert total(conn) == TOTALS
 
 
-def test_a_reader_that_outlives_its_connection_fails(events_url: str):
+def test_a_reader_that_outlives_its_connection_fails(events_url: str) -> None:
     rows = naive_fetch_all.open_events(events_url)
     with pytest.raises(psycopg.Error, match="closed"):
         next(rows)
 
 
-def test_the_demo_shows_that_every_row_is_already_here(demo: Demo, postgres_url: str):
+def test_the_demo_shows_that_every_row_is_already_here(demo: Demo, postgres_url: str) -> None:
     assert demo("naive_fetch_all", postgres_url) == [
         "asked for the first row; the client holds 20,000",
         "user 42 spent 600.00",
@@ -51,7 +51,7 @@ def test_the_demo_shows_that_every_row_is_already_here(demo: Demo, postgres_url:
         "server_side_cursor",
     ],
 )
-def test_without_a_server_a_demo_says_how_to_get_one(demo: Demo, name: str):
+def test_without_a_server_a_demo_says_how_to_get_one(demo: Demo, name: str) -> None:
     with pytest.raises(SystemExit) as stopped:
         demo(name)
     message = str(stopped.value)

@@ -19,26 +19,26 @@ def open_cursors(conn: psycopg.Connection[tuple[object, ...]]) -> list[tuple[obj
 
 
 @pytest.mark.parametrize("batch", [1, 7, 2000, 100_000])
-def test_every_row_comes_once_and_in_order(events_url: str, batch: int):
+def test_every_row_comes_once_and_in_order(events_url: str, batch: int) -> None:
     with psycopg.connect(events_url) as conn:
         ids = [row[0] for row in stream_rows(conn, QUERY, [ROWS - 5000], batch=batch)]
     assert ids == list(range(ROWS - 4999, ROWS + 1))
 
 
 @pytest.mark.parametrize("size", [2, 7, 500, 100_000])
-def test_every_row_comes_once_in_chunks(events_url: str, size: int):
+def test_every_row_comes_once_in_chunks(events_url: str, size: int) -> None:
     with psycopg.connect(events_url) as conn:
         ids = [row[0] for row in stream_chunks(conn, QUERY, [ROWS - 5000], size=size)]
     assert ids == list(range(ROWS - 4999, ROWS + 1))
 
 
-async def test_every_row_comes_once_asynchronously(events_url: str):
+async def test_every_row_comes_once_asynchronously(events_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(events_url) as conn:
         ids = [row[0] async for row in astream_rows(conn, QUERY, [ROWS - 5000], batch=700)]
     assert ids == list(range(ROWS - 4999, ROWS + 1))
 
 
-def test_the_client_fetches_batch_rows_a_round_trip(events_url: str):
+def test_the_client_fetches_batch_rows_a_round_trip(events_url: str) -> None:
     with psycopg.connect(events_url, autocommit=True) as conn:
         conn.execute("CREATE EXTENSION pg_stat_statements")
         conn.execute("SELECT pg_stat_statements_reset()")
@@ -51,7 +51,7 @@ def test_the_client_fetches_batch_rows_a_round_trip(events_url: str):
     assert fetched == (11, ROWS)  # ten full batches, and the empty one that ends it
 
 
-def test_the_planner_is_told_that_all_rows_are_read(events_url: str):
+def test_the_planner_is_told_that_all_rows_are_read(events_url: str) -> None:
     with psycopg.connect(events_url) as conn:
         rows = stream_rows(conn, "SELECT current_setting('cursor_tuple_fraction')")
         assert list(rows) == [("1",)]
@@ -59,14 +59,14 @@ def test_the_planner_is_told_that_all_rows_are_read(events_url: str):
 
 
 @pytest.mark.parametrize("stream", [stream_rows, stream_chunks])
-def test_nothing_stays_open_after_the_last_row(events_url: str, stream: type):
+def test_nothing_stays_open_after_the_last_row(events_url: str, stream: type) -> None:
     with psycopg.connect(events_url) as conn:
         assert len(list(stream(conn, QUERY, [0]))) == ROWS
         assert conn.info.transaction_status is TransactionStatus.IDLE
 
 
 @pytest.mark.parametrize("stream", [stream_rows, stream_chunks])
-def test_an_abandoned_stream_closes_its_cursor(events_url: str, stream: type):
+def test_an_abandoned_stream_closes_its_cursor(events_url: str, stream: type) -> None:
     with psycopg.connect(events_url) as conn:
         with closing(stream(conn, QUERY, [0])) as rows:
             next(rows)
@@ -74,7 +74,7 @@ def test_an_abandoned_stream_closes_its_cursor(events_url: str, stream: type):
         assert open_cursors(conn) == []
 
 
-async def test_an_abandoned_asynchronous_stream_closes_its_cursor(events_url: str):
+async def test_an_abandoned_asynchronous_stream_closes_its_cursor(events_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(events_url) as conn:
         async with aclosing(astream_rows(conn, QUERY, [0])) as rows:
             await anext(rows)
@@ -85,14 +85,14 @@ async def test_an_abandoned_asynchronous_stream_closes_its_cursor(events_url: st
     assert after == []
 
 
-def test_a_cursor_is_open_while_its_stream_is(events_url: str):
+def test_a_cursor_is_open_while_its_stream_is(events_url: str) -> None:
     with psycopg.connect(events_url) as conn, closing(stream_rows(conn, QUERY, [0])) as rows:
         next(rows)
         assert open_cursors(conn) == [("stream_rows",)]
 
 
 @pytest.mark.parametrize("batch", [0, -1])
-async def test_a_batch_without_rows_is_refused(events_url: str, batch: int):
+async def test_a_batch_without_rows_is_refused(events_url: str, batch: int) -> None:
     with psycopg.connect(events_url) as conn:
         with pytest.raises(ValueError, match=f"at least 1 row, got {batch}"):
             next(stream_rows(conn, QUERY, [0], batch=batch))
@@ -103,12 +103,12 @@ async def test_a_batch_without_rows_is_refused(events_url: str, batch: int):
             await anext(astream_rows(aconn, QUERY, [0], batch=batch))
 
 
-def test_a_chunk_of_one_row_is_refused(events_url: str):
+def test_a_chunk_of_one_row_is_refused(events_url: str) -> None:
     with psycopg.connect(events_url) as conn, pytest.raises(ValueError, match="at least 2 rows"):
         next(stream_chunks(conn, QUERY, [0], size=1))
 
 
-def test_the_demo_leaves_no_cursor_open(demo: Demo, postgres_url: str):
+def test_the_demo_leaves_no_cursor_open(demo: Demo, postgres_url: str) -> None:
     assert demo("server_side_cursor", postgres_url) == [
         "cursor: 200010000",
         "chunks: 200010000",
