@@ -103,6 +103,26 @@ def _home() -> Path:
     return home
 
 
+def _initialise(home: Path) -> None:
+    """Make `home/data`: initdb once per run (half a second of work), then copies of its result."""
+    template = reaper.current().folder / "template"
+    if not template.exists():
+        work = _home()
+        _call(
+            *("initdb", "-D", work / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"),
+            *("--locale=C", "--no-sync", "--data-checksums", "--no-instructions"),
+            cwd=work,
+        )
+        try:
+            work.rename(template)
+        except OSError:  # another worker of this run was first
+            reap.remove(work)
+    source = template / "data"
+    subprocess.run(
+        ["cp", "-a", source, home / "data"], check=True, cwd=home, **reaper.ordinary_user()
+    )
+
+
 def _describe(home: Path, port: int) -> PostgresServer:
     url = f"postgresql://postgres@{HOST}:{port}/postgres"
 
@@ -129,7 +149,7 @@ def _describe(home: Path, port: int) -> PostgresServer:
 
 
 def postgres(**settings: str) -> PostgresServer:
-    """Start a PostgreSQL server of your own, in about half a second.
+    """Start a PostgreSQL server of your own: half a second, a third of that after the first.
 
     Args:
         settings: server settings over the defaults, such as `fsync="on"` to measure writes or
@@ -142,11 +162,7 @@ def postgres(**settings: str) -> PostgresServer:
     def make(port: int) -> Server:
         home = _home()
         server = _describe(home, port)
-        _call(
-            *("initdb", "-D", home / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"),
-            *("--locale=C", "--no-sync", "--data-checksums", "--no-instructions"),
-            cwd=home,
-        )
+        _initialise(home)
         server.settings(**settings)
         return server
 
