@@ -432,7 +432,7 @@ def _unique(
 
 def _circles(done: Sequence[Scenario], places: Mapping[str, Document]) -> Iterator[Problem]:
     """Find a scenario that, by its prerequisites, comes before itself; name one circle."""
-    after = {one.id: one.prerequisites for one in done}
+    after = {one.id: [p for p in one.prerequisites if p != one.id] for one in done}
     settled: set[str] = set()
 
     def walk(name: str, path: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -86,7 +86,6 @@ class Expanded:
 
     Attributes:
         text: plain Markdown, without front matter.
-        lines: for each line of text, the line of the source it comes from.
         problems: what could not be expanded.
         listings: its Python fences; lines count from the first line of text.
         embeds: (snippet path, section) of every excerpt; the section is empty for the whole file.
@@ -96,7 +95,6 @@ class Expanded:
     """
 
     text: str = ""
-    lines: list[int] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     listings: list[Listing] = field(default_factory=list)
     embeds: list[tuple[str, str]] = field(default_factory=list)
@@ -226,7 +224,6 @@ class _Page:
 
     def add(self, *lines: str) -> None:
         self.out += lines
-        self.result.lines += [self.line] * len(lines)
 
     def problem(self, what: str, mend: str, line: int = 0) -> None:
         self.result.problems.append(Problem(self.document.path, line or self.line, what, mend))
@@ -301,9 +298,7 @@ class _Page:
         """Add a fence as it is written."""
         start = fence.line - self.document.body_line
         end = fence.end - self.document.body_line + 1
-        for number, line in enumerate(self.document.body.split("\n")[start:end]):
-            self.line = fence.line + number
-            self.add(line)
+        self.add(*self.document.body.split("\n")[start:end])
 
     def _own_python(self, fence: Fence) -> None:
         attributes = figure.attributes(fence.info)
@@ -510,8 +505,7 @@ class _Page:
 
     def _link(self, scenario_id: str) -> str:
         scenario = self._scenario(scenario_id)
-        if scenario is None:
-            self.problem(f"there is no scenario {scenario_id!r}", "mend the id in the front matter")
+        if scenario is None:  # the checker names the key that holds it
             return scenario_id
         if not self.context.catalog.has_page(scenario):
             return f"{scenario.title} (planned)"
