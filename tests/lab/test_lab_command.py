@@ -13,6 +13,8 @@ import pytest
 
 from tests.lab import runs
 
+pytestmark = pytest.mark.slow
+
 NAMES = [
     "DATABASE_URL",
     "REDIS_URL",

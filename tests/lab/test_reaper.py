@@ -16,6 +16,8 @@ from lab import reap, reaper
 from lab.errors import ServerUnavailable
 from tests.lab import runs
 
+pytestmark = pytest.mark.slow
+
 # Uses every kind of thing that a run can leave behind, tells of it, then waits to be killed.
 WITNESS = """
     import json, os, subprocess, threading

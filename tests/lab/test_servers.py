@@ -21,6 +21,8 @@ from lab.errors import PortInUse, ServerUnavailable
 from lab.servers import binaries
 from lab.servers.base import Server, answers, runnable
 
+pytestmark = pytest.mark.slow
+
 OK = "server { listen 127.0.0.1:{port}; location / { return 200 'ok'; } }"
 START: dict[str, Callable[[], Server]] = {
     "postgres": servers.postgres,

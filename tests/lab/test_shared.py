@@ -18,6 +18,8 @@ from lab.servers import binaries
 from lab.shared import Address, Desk, OwnServers, RemoteServers, guest
 from tests.lab import runs
 
+pytestmark = pytest.mark.slow
+
 USES_ALL = """
     import os, subprocess
     import psycopg, redis
