@@ -101,7 +101,7 @@ def _run(source: str, salt: str) -> str:
 
 def _slim(svg: str) -> str:
     """Drop styles, fonts, literal colours and the background; shrink the labels."""
-    if "<foreignObject" in svg or "<image" in svg:
+    if re.search(r"<foreignObject|<image|class=\"md\b", svg):
         raise DiagramError([(1, "text blocks and icons are not supported: use plain labels")])
     canvas = _CANVAS.search(re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL))
     if canvas is None:

@@ -16,7 +16,7 @@ def cached(root: Path, kind: str, key: str) -> str | None:
     """Give the picture stored under a key, or None."""
     try:
         return (root / CACHE / kind / f"{key}.svg").read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -130,7 +130,7 @@ def read_verified(root: Path) -> tuple[Verified, list[Problem]]:
     """Read the report of the last test run; without one nothing is verified."""
     try:
         data = (root / VERIFIED).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Verified(), []
     try:
         return Verified.model_validate_json(data), []

@@ -49,7 +49,7 @@ def build_site(
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as folder:
             made = Path(folder) / "new"
-            command = ["mkdocs", "build", "--strict", "--quiet", "--site-dir", str(made)]
+            command = ["mkdocs", "build", "--strict", "--site-dir", str(made)]
             if status := _render(root, command, report):
                 return status
             if status := _check(root, made, report):
@@ -67,9 +67,18 @@ def build_site(
 def _render(root: Path, command: list[str], report: Callable[[str], None]) -> int:
     environment = os.environ | {STAGED: "1", "NO_MKDOCS_2_WARNING": "1", "PYTHONHASHSEED": "0"}
     done = subprocess.run(  # noqa: S603 - our own tools
-        [sys.executable, "-m", *command], cwd=root, env=environment, check=False
+        [sys.executable, "-m", *command],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
     )
     if done.returncode:
+        # Not --quiet: with it MkDocs does not count its warnings, and strict mode passes.
+        said = [line for line in done.stdout.splitlines() if not line.startswith("INFO")]
+        report("\n".join(said).strip())
         report(f"site: {command[0]} refused it; what was built before is unchanged")
         return 1
     return 0

@@ -186,7 +186,10 @@ def stage(
     Raises:
         StageError: build/ cannot be written.
     """
-    made = plan(root, drafts=drafts)
+    try:
+        made = plan(root, drafts=drafts)
+    except OSError as error:  # a picture could not be cached, or a source not be read
+        raise _cannot(error, root) from error
     for problem in made.problems:
         report(str(problem))
     if made.problems and not keep_going:
@@ -228,9 +231,13 @@ def write(root: Path, made: Plan) -> int:
             with _undisturbed():
                 return _replace(build, Path(folder), wanted, changed)
     except OSError as error:
-        what = f"{error.filename or build}: {error.strerror or error}"
-        mend = "make build/ writable for you, or remove it (everything in it can be made again)"
-        raise StageError(f"stage: cannot write {what}. Mend: {mend}.") from error
+        raise _cannot(error, build) from error
+
+
+def _cannot(error: OSError, place: Path) -> StageError:
+    what = f"{error.filename or place}: {error.strerror or error}"
+    mend = "make build/ writable for you, or remove it (everything in it can be made again)"
+    return StageError(f"stage: cannot write {what}. Mend: {mend}.")
 
 
 def _json(value: object) -> bytes:
@@ -277,7 +284,7 @@ def _replace(build: Path, folder: Path, wanted: dict[str, bytes], changed: list[
 @contextmanager
 def _alone(build: Path) -> Iterator[None]:
     """Let one stage write at a time: `make site` may run beside `make serve`."""
-    with (build / ".stage.lock").open("w") as lock:
+    with (build / ".stage.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from markdown_it.token import Token
-from pytest_markdown_docs.definitions import FenceTestDefinition
 from pytest_markdown_docs._runners import DefaultRunner, register_runner
+from pytest_markdown_docs.definitions import FenceTestDefinition
 from pytest_markdown_docs.plugin import MarkdownTextFile
 
 from catalog.markdown import fences
@@ -90,7 +90,7 @@ class MarkdownPage(MarkdownTextFile):
     """One staged page; its embedded fences are tested where their code is."""
 
     def collect(self) -> Iterable[pytest.Item]:
-            rows = json.loads((ROOT / "build" / "fences.json").read_text(encoding="utf-8"))
+        rows = json.loads((ROOT / "build" / "fences.json").read_text(encoding="utf-8"))
         page = self.path.relative_to(ROOT / "build" / "docs").as_posix()
         lines = {row["line"] for row in rows if row["page"] == page and row["kind"] == "executed"}
         for item in super().collect():  # type: ignore[no-untyped-call] # the plugin has no types

@@ -1,0 +1,401 @@
+"""Staging: directives become plain Markdown, bad input names its place, nothing is half-written."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from catalog import stage as staging
+from catalog.__main__ import INTERRUPTED, main
+from catalog.contracts import check
+from catalog.expand import Context, badge, expand, read_context
+from catalog.load import load
+from catalog.markdown import parse_document
+from catalog.problem import Problem
+from catalog.results import Verified, VerifiedFile
+from catalog.snippets import Snippet
+from tests.catalog.test_results import RESULT
+from tests.catalog.test_snippets import GOOD
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = "docs/scenarios/rate-limiting.md"
+FRONT = """---
+page-type: scenario
+id: rate-limiting
+description: Limit each caller, with an answer that is right when two requests arrive at once.
+summary: A limiter answers in [[m:rate-limiting/rtt]].
+error_messages: ["429 Too Many Requests", "a `b`", "c"]
+changes: [{date: 2026-11-22, what: First version}]
+---
+"""
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A repository with the real data, one snippet, one result, and no page."""
+    root = tmp_path / "repo"
+    (root / "docs/scenarios").mkdir(parents=True)
+    for name in ("catalog/data", "overrides", "docs/assets"):
+        shutil.copytree(ROOT / name, root / name)
+    for name in ("mkdocs.yml", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, root / name)
+    for name in ("evidence/harness.py", "lab/memory.py", "lab/ratio.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    (root / "evidence/results").mkdir()
+    (root / "evidence/results/rate-limiting.json").write_text(json.dumps(RESULT), encoding="utf-8")
+    (root / "snippets/rate_limiting").mkdir(parents=True)
+    (root / "snippets/rate_limiting/counter.py").write_text(GOOD, encoding="utf-8")
+    return root
+
+
+def expanded(repo: Path, body: str) -> tuple[str, list[Problem]]:
+    """Expand a scenario's page with this body; give text and problems."""
+    (repo / PAGE).write_text(FRONT + body, encoding="utf-8")
+    context = context_of(repo)
+    document, _ = parse_document(FRONT + body, PAGE)
+    assert document is not None
+    made = expand(document, "scenarios/rate-limiting.md", context)
+    return made.text, made.problems
+
+
+def context_of(repo: Path) -> Context:
+    catalog, _ = load(repo, environ={})
+    return read_context(repo, catalog)
+
+
+def test_an_embed_becomes_the_tested_code_dedented(repo: Path) -> None:
+    body = '```python\n--8<-- "snippets/rate_limiting/counter.py:inner"\n```\n'
+    text, problems = expanded(repo, body)
+    assert problems == []
+    assert '```python\ndef hit(self) -> int:\n    """Count one."""\n    return 1\n```\n' in text
+
+
+def test_an_embed_in_a_tab_keeps_its_indent(repo: Path) -> None:
+    embed = '--8<-- "snippets/rate_limiting/counter.py:inner"'
+    body = f'=== "One"\n\n    ```python\n    {embed}\n    ```\n'
+    text, problems = expanded(repo, body)
+    assert problems == []
+    assert "    ```python\n    def hit(self) -> int:\n        " in text
+
+
+def test_recorded_numbers_replace_their_keys_but_not_in_code(repo: Path) -> None:
+    text, problems = expanded(
+        repo, "It takes [[m:rate-limiting/rtt]], [[m:rate-limiting/rtt|bare]]; `[[m:a/b]]`.\n"
+    )
+    assert problems == []
+    assert "It takes 0.25\N{NO-BREAK SPACE}ms, 0.25; `[[m:a/b]]`." in text
+
+
+def test_the_summary_and_the_messages_come_from_the_front_matter(repo: Path) -> None:
+    text, problems = expanded(repo, "## Problem\n\nBad.\n\n## In one minute\n\n[[summary]]\n")
+    assert problems == []
+    assert "A limiter answers in 0.25\N{NO-BREAK SPACE}ms." in text
+    assert text.index("`429 Too Many Requests`") < text.index("## In one minute")
+    assert "`` a `b` ``" in text
+
+
+def test_a_card_offers_the_file_three_ways(repo: Path) -> None:
+    text, problems = expanded(repo, "[[snippet:counter]]\n")
+    assert problems == []
+    assert "Not verified in this build" in text
+    assert "](../code/rate_limiting/counter.py){ download }" in text
+    assert "](../reference/rate-limiting.md#snippets.rate_limiting.counter)" in text
+    assert "`uv run counter.py`" in text
+    assert "--8<--" not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "what", "mend"),
+    [
+        ("[[sumary]]", 1, "[[sumary]] is not a known directive", "did you mean 'summary'"),
+        ("[[snippet:countr]]", 1, "there is no snippet", "did you mean 'counter'"),
+        ("  [[summary]]", 1, "[[summary]] is indented", "first column"),
+        ("x [[summary]]", 1, "is not a directive here", "alone on its line"),
+        ("[[m:rate-limiting/rt]]", 1, "nothing was recorded as 'rate-limiting/rt'", "/rtt"),
+        ("[[m:caching/x]]", 1, "nothing was recorded", "make evidence SCENARIO=caching"),
+        ('--8<-- "snippets/a.py"', 1, "an embed stands outside a fence", "into a fence"),
+        (
+            '```python\n--8<-- "snippets/rate_limiting/counter.py:iner"\n```',
+            2,
+            "has no section 'iner'",
+            "did you mean 'inner'",
+        ),
+        (
+            '```python\n--8<-- "snippets/rate_limiting/countr.py"\n```',
+            2,
+            "there is no snippet",
+            "did you mean",
+        ),
+        ('```python\nx = 1\n--8<-- "a.py"\n```', 2, "shares its fence", "of its own"),
+        (
+            '```text\n--8<-- "snippets/rate_limiting/counter.py"\n```',
+            1,
+            "an embed's fence is 'text'",
+            "```python",
+        ),
+        ("```python notest\nx\n```", 1, "would be shown as text", "{.python notest}"),
+        ("```{.python notest}\nx\n```", 1, "exempt without a reason", "data-reason"),
+        ("```{.python retry:3}\nx\n```", 1, "unknown option 'retry:3'", "fixture:<name>"),
+        ("```pycon\n>>> 1\n```", 1, "a pycon fence", "assert"),
+        ("```python\nx = 1", 1, "never closed", "```"),
+        ("```d2\na -> b\n```", 1, "has no title and no alt", "title="),
+        (
+            '```{.d2 title="t" alt="a"}\na -> b\nx: {shape: nope}\n```\n\n*So.*',
+            3,
+            "unknown shape",
+            "d2lang",
+        ),
+        ('```{.d2 title="t" alt="a"}\na -> b\n```', 3, "has no caption", "*...*"),
+        (
+            '```{.d2 title="t" alt="a"}\na;b;c;d;e;f;g;h;i;j\n```\n\n*So.*',
+            1,
+            "has 10 boxes",
+            "split it",
+        ),
+        (
+            '```{.chart title="t" alt="a"}\nrate-limiting/latenc\n```',
+            2,
+            "no chart was recorded",
+            "did you mean",
+        ),
+        ("[[drills]]", 1, "rate-limiting has no drill", "test_drill.py"),
+    ],
+)
+def test_bad_input_names_its_line_and_its_mend(
+    repo: Path, body: str, line: int, what: str, mend: str
+) -> None:
+    _, problems = expanded(repo, f"{body}\n")
+    found = problems[0]
+    assert (found.path, found.line) == (PAGE, FRONT.count("\n") + line)
+    assert what in found.what
+    assert mend in found.mend
+
+
+@pytest.fixture
+def snippet(repo: Path) -> Snippet:
+    return context_of(repo).snippets["snippets/rate_limiting/counter.py"]
+
+
+def test_a_badge_is_true_for_these_bytes_only(snippet: Snippet) -> None:
+    report = Verified(
+        date="2026-11-22",
+        python="3.11.7",
+        servers={"valkey": "9.1.2"},
+        packages={"redis": "8.1.0"},
+        files={snippet.path: VerifiedFile(sha256=snippet.sha256, tests=4)},
+    )
+    text = badge(snippet, report)
+    assert "Verified 2026-11-22: 4 tests on Python 3.11.7, Valkey 9.1.2, redis 8.1.0" in text
+    changed = {snippet.path: VerifiedFile(sha256="0" * 64, tests=4)}
+    assert "Not verified" in badge(snippet, report.model_copy(update={"files": changed}))
+    assert "Not verified" in badge(snippet, Verified())
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        file.relative_to(folder).as_posix(): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+@pytest.fixture
+def staged(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("SITE_URL", "")
+    monkeypatch.setenv("REPO_URL", "")
+    (repo / "evidence/results/rate-limiting.json").unlink()
+    shutil.rmtree(repo / "snippets/rate_limiting")
+    said: list[str] = []
+    assert staging.stage(repo, report=said.append) == 0, said
+    yield repo
+    assert list((repo / "build").glob(".stage-*")) == []
+
+
+def test_a_second_stage_writes_nothing(staged: Path) -> None:
+    before = tree(staged / "build")
+    said: list[str] = []
+    assert staging.stage(staged, report=said.append) == 0
+    assert said[-1].endswith(", 0 changed")
+    assert tree(staged / "build") == before
+
+
+def test_a_removed_asset_leaves_the_stage_and_a_changed_one_is_replaced(staged: Path) -> None:
+    (staged / "docs/assets/firedrill.css").unlink()
+    (staged / "docs/assets/diagrams.css").write_text("a{}", encoding="utf-8")
+    said: list[str] = []
+    assert staging.stage(staged, report=said.append) == 0
+    assert said[-1].endswith(", 2 changed")
+    assert not (staged / "build/docs/assets/firedrill.css").exists()
+    assert (staged / "build/docs/assets/diagrams.css").read_bytes() == b"a{}"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("---\ntitle: a: b\n---\n", "not valid YAML"),
+        ("---\ntitle: a\n", "never closed"),
+        ("---\ntitle: A\ndescription: About it\n---\n\n[[nonsense]]\n", "not a known directive"),
+    ],
+)
+def test_a_failed_stage_leaves_everything_as_it_was(
+    staged: Path, capsys: pytest.CaptureFixture[str], text: str, what: str
+) -> None:
+    before = tree(staged / "build")
+    (staged / "docs/about").mkdir()
+    (staged / "docs/about/x.md").write_text(text, encoding="utf-8")
+    assert main(["--root", str(staged), "stage"]) == 1
+    said = capsys.readouterr().err
+    assert "docs/about/x.md:" in said
+    assert what in said
+    assert "Mend:" in said
+    assert tree(staged / "build") == before
+
+
+def test_what_cannot_be_written_is_one_message(
+    staged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(staged / "build")
+    (staged / "docs/assets/new.css").write_text("a{}", encoding="utf-8")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "build/docs")
+
+    monkeypatch.setattr(Path, "write_bytes", denied)
+    assert main(["--root", str(staged), "stage"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "cannot write build/docs: Permission denied" in said
+    assert "Mend: make build/ writable" in said
+    monkeypatch.undo()
+    assert tree(staged / "build") == before
+
+
+def test_a_file_in_the_place_of_build_is_one_message(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repo / "evidence/results/rate-limiting.json").unlink()
+    shutil.rmtree(repo / "snippets/rate_limiting")
+    (repo / "build").write_text("", encoding="utf-8")
+    assert main(["--root", str(repo), "stage"]) == 1
+    assert "Mend:" in capsys.readouterr().err
+
+
+def test_an_interrupt_leaves_everything_as_it_was(
+    staged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(staged / "build")
+    (staged / "docs/assets/new.css").write_text("a{}", encoding="utf-8")
+
+    def interrupted(*_: object, **__: object) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(staging, "_prepare", interrupted)
+    assert main(["--root", str(staged), "stage"]) == INTERRUPTED
+    assert "what was there before is unchanged" in capsys.readouterr().err
+    assert tree(staged / "build") == before
+
+
+def test_ctrl_c_waits_until_all_files_are_in_place(
+    staged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        (staged / f"docs/assets/{name}.css").write_text("a{}", encoding="utf-8")
+    replace = os.replace
+
+    def replace_and_interrupt(source: Path, target: Path) -> None:
+        replace(source, target)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(os, "replace", replace_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        staging.stage(staged, report=lambda _: None)
+    for name in ("a", "b", "c"):
+        assert (staged / f"build/docs/assets/{name}.css").read_bytes() == b"a{}"
+
+
+def test_two_stages_at_once_agree(staged: Path) -> None:
+    (staged / "docs/assets/new.css").write_text("a{}", encoding="utf-8")
+    command = [sys.executable, "-m", "catalog", "--root", str(staged), "stage"]
+    both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
+    deadline = time.monotonic() + 60
+    said = [one.communicate(timeout=deadline - time.monotonic())[1].decode() for one in both]
+    assert [one.returncode for one in both] == [0, 0], said
+    changed = sorted(text.rsplit(", ", 1)[1].strip() for text in said)
+    assert changed == ["0 changed", "1 changed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (("needs = ", "need = "), "reads REDIS_URL, but does not say so"),
+        (('["redis"]\n', '["redys"]\n'), "needs the unknown server 'redys'"),
+        (("redis>=8.1,<9", "redis>=8.1,<10"), "is not '>=tested,<next major'"),
+        (("redis>=8.1,<9", "nats-py>=2.1,<3"), "imports redis, which its dependencies"),
+        (("import redis", "import os"), "never imports its dependency redis"),
+        (("import redis", "import redis\nimport lab"), "imports lab, which a reader does not"),
+        (("import redis", "import redis\nfrom . import x"), "imports snippets"),
+        (("# SPDX-License-Identifier: MIT-0\n", ""), "has no licence line"),
+        (("Source: https://example.org", ""), "its docstring names no source"),
+        (('    """Counts."""\n', ""), "Counter has no docstring"),
+        (("return 1", "return 1  # BUG: no"), "a BUG mark in code that readers should copy"),
+        (("return 1", "return 1  # " + "x" * 80), "characters (at most 80"),
+        (("def main() -> None", "def start() -> None"), "has no main()"),
+        (('if __name__ == "__main__":\n    main()\n', ""), "running it does nothing"),
+        ((">=3.11", ">=3.12"), "requires-python is '>=3.12'"),
+        (("browser = false", "browser = true"), "is marked browser = true, but needs"),
+    ],
+)
+def test_each_rule_of_the_snippet_contract(repo: Path, change: tuple[str, str], what: str) -> None:
+    good = GOOD.replace('\n"""\n\n\n#', '\n"""\n\nimport redis\n\n\n#', 1)
+    good += (
+        '\n\ndef main() -> None:\n    """Show it."""\n    print(redis, "REDIS_URL")\n'
+        '\n\nif __name__ == "__main__":\n    main()\n'
+    )
+    file = repo / "snippets/rate_limiting/counter.py"
+    file.write_text(good, encoding="utf-8")
+    (repo / "evidence/results/rate-limiting.json").unlink()
+    catalog, _ = load(repo, environ={})
+    assert check(catalog, repo) == []
+    assert change[0] in good
+    file.write_text(good.replace(*change), encoding="utf-8")
+    found = [str(problem) for problem in check(catalog, repo)]
+    assert any(what in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("import socket\n", "imports socket, which a browser lacks"),
+        ("import http.server\n", "imports http.server, which a browser lacks"),
+        ("import asyncio\nasyncio.run(None)\n", "calls asyncio.run outside"),
+        ("import sys\nsys.getsizeof(1)\n", "differs from machine to machine"),
+    ],
+)
+def test_what_a_browser_lacks_is_found(repo: Path, code: str, what: str) -> None:
+    text = GOOD.replace("browser = false", "browser = true") + code
+    (repo / "snippets/rate_limiting/counter.py").write_text(text, encoding="utf-8")
+    catalog, _ = load(repo, environ={})
+    assert any(what in str(problem) for problem in check(catalog, repo))
+
+
+def test_stale_and_unused_results_and_unshown_snippets_are_found(repo: Path) -> None:
+    (repo / PAGE).write_text(f"{FRONT}\n## Problem\n\nBad.\n", encoding="utf-8")
+    catalog, _ = load(repo, environ={})
+    found = [str(problem) for problem in check(catalog, repo)]
+    for what in (
+        "is out of date: the harness has changed",
+        "the number 'rtt' is on no page",
+        "the chart 'latency' is on no page",
+        "shows its card 0 times",
+        "section 'outer' is on no page",
+        "section 'inner' is on no page",
+    ):
+        assert any(what in problem for problem in found), what
