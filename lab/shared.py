@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
@@ -151,6 +152,7 @@ class Desk:
     def __init__(self, own: OwnServers) -> None:
         self._own = own
         self._key = secrets.token_bytes(32)
+        self._closed = False
         self._listener = Listener(("127.0.0.1", 0), authkey=self._key)
         threading.Thread(target=self._accept, name="lab desk", daemon=True).start()
 
@@ -162,14 +164,15 @@ class Desk:
 
     def close(self) -> None:
         """Take no more workers."""
+        self._closed = True
         self._listener.close()
 
     def _accept(self) -> None:
         while True:
             try:
                 connection = self._listener.accept()
-            except (OSError, EOFError):  # closed, or a caller that hung up
-                if getattr(self._listener, "_listener", None) is None:
+            except (OSError, EOFError, AuthenticationError):  # a stranger, or the end
+                if self._closed:
                     return
                 continue
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
