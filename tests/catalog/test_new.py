@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from catalog import new
 from catalog.check import check, open_in_drafts
 from catalog.load import load
 from catalog.model import Status
@@ -99,7 +98,7 @@ def test_ctrl_c_leaves_nothing_behind(bare: Path, monkeypatch: pytest.MonkeyPatc
                 raise KeyboardInterrupt
         return real(path, *args, **options)  # type: ignore[call-overload] # passed on as it came
 
-    monkeypatch.setattr(new.Path, "open", interrupted)
+    monkeypatch.setattr(Path, "open", interrupted)
     with pytest.raises(KeyboardInterrupt):
         create(bare, NAME, today=TODAY)
     monkeypatch.undo()
