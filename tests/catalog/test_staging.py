@@ -75,7 +75,8 @@ def test_an_embed_becomes_the_tested_code_dedented(repo: Path) -> None:
     body = '```python\n--8<-- "snippets/rate_limiting/counter.py:inner"\n```\n'
     text, problems = expanded(repo, body)
     assert problems == []
-    assert '```python\ndef hit(self) -> int:\n    """Count one."""\n    return 1\n```\n' in text
+    code = 'def hit(self) -> int:\n    """Count one."""\n    return 1\n'
+    assert f'```{{.python title="counter.py"}}\n{code}```\n' in text
 
 
 def test_an_embed_in_a_tab_keeps_its_indent(repo: Path) -> None:
@@ -83,7 +84,7 @@ def test_an_embed_in_a_tab_keeps_its_indent(repo: Path) -> None:
     body = f'=== "One"\n\n    ```python\n    {embed}\n    ```\n'
     text, problems = expanded(repo, body)
     assert problems == []
-    assert "    ```python\n    def hit(self) -> int:\n        " in text
+    assert '    ```{.python title="counter.py"}\n    def hit(self) -> int:\n        ' in text
 
 
 def test_recorded_numbers_replace_their_keys_but_not_in_code(repo: Path) -> None:
