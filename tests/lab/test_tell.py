@@ -1,6 +1,7 @@
 """`make drill` tells a failure and its fix, and nothing of the machinery, unless one breaks."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import drill
+from lab.eventually import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -117,3 +119,31 @@ def test_a_terminal_without_unicode_is_spared_it(root: Path) -> None:
 def test_numbers_are_spelt_with_their_names() -> None:
     given: dict[str, float | str] = {"a_b": 1234567, "c": 0.12345, "d": 12345.6, "e": "half"}
     assert drill.numbers(given) == "a b 1,234,567, c 0.123, d 12,346, e half"
+
+
+def test_an_interrupt_says_one_line(root: Path) -> None:
+    (root / "tests/scenarios/toy_limits/test_drill.py").write_text(
+        "import pathlib, time\n"
+        "def test_waits(story):\n"
+        "    pathlib.Path('waiting').touch()\n"
+        "    time.sleep(60)\n"
+    )
+    code = (
+        "import pathlib, sys; from lab import drill;"
+        f"sys.exit(drill.main(['toy-limits'], pathlib.Path({str(root)!r})))"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    eventually((root / "waiting").exists, timeout=30)
+    running.send_signal(signal.SIGINT)
+    told, _ = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert told.splitlines()[-1] == "drill: interrupted"
+    assert "Traceback" not in told
