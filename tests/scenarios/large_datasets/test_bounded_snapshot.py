@@ -41,9 +41,11 @@ def test_every_query_sees_the_same_moment(reader: Connection, writer: Connection
 
 
 def test_a_snapshot_cannot_write(reader: Connection) -> None:
-    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        with snapshot(reader, statement_s=5, idle_s=5):
-            reader.execute("DELETE FROM numbers")
+    with (
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+        snapshot(reader, statement_s=5, idle_s=5),
+    ):
+        reader.execute("DELETE FROM numbers")
     assert reader.execute(COUNT).fetchone() == (100,)
 
 
@@ -58,31 +60,40 @@ def test_the_limits_end_with_the_snapshot(reader: Connection) -> None:
 
 
 def test_a_query_over_its_time_is_cancelled(reader: Connection) -> None:
-    with pytest.raises(psycopg.errors.QueryCanceled, match="statement timeout"):
-        with snapshot(reader, statement_s=0.02, idle_s=5):
-            reader.execute("SELECT pg_sleep(30)")
+    with (
+        pytest.raises(psycopg.errors.QueryCanceled, match="statement timeout"),
+        snapshot(reader, statement_s=0.02, idle_s=5),
+    ):
+        reader.execute("SELECT pg_sleep(30)")
     assert reader.execute(COUNT).fetchone() == (100,)
 
 
 def test_a_reader_that_dawdles_loses_its_connection(reader: Connection, postgres_url: str) -> None:
-    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+    def read_then_think() -> None:
         with snapshot(reader, statement_s=5, idle_s=0.02):
             eventually(lambda: server_connections(postgres_url, "report") == 0)
             reader.execute(COUNT)
 
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        read_then_think()
+
 
 @pytest.mark.parametrize(("statement_s", "idle_s"), [(0, 1), (1, 0), (-1, 1), (0.0009, 1)])
 def test_no_limit_is_refused(reader: Connection, statement_s: float, idle_s: float) -> None:
-    with pytest.raises(ValueError, match="below 1 ms"):
-        with snapshot(reader, statement_s=statement_s, idle_s=idle_s):
-            raise AssertionError
+    with (
+        pytest.raises(ValueError, match="below 1 ms"),
+        snapshot(reader, statement_s=statement_s, idle_s=idle_s),
+    ):
+        raise AssertionError
 
 
 def test_a_snapshot_inside_a_running_transaction_is_refused(reader: Connection) -> None:
     reader.execute(COUNT)
-    with pytest.raises(psycopg.errors.ActiveSqlTransaction):
-        with snapshot(reader, statement_s=5, idle_s=5):
-            raise AssertionError
+    with (
+        pytest.raises(psycopg.errors.ActiveSqlTransaction),
+        snapshot(reader, statement_s=5, idle_s=5),
+    ):
+        raise AssertionError
 
 
 def test_who_holds_back_vacuum_is_named_oldest_first(

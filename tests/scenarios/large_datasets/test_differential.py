@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 import asyncpg
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]  # its stubs are a package of their own
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -70,9 +70,11 @@ def test_a_reader_gives_every_row_as_it_is(events_url: str, name: str) -> None:
 
 
 async def test_the_asynchronous_reader_gives_the_same(events_url: str) -> None:
-    async with await psycopg.AsyncConnection.connect(events_url) as conn:
-        async with aclosing(astream_rows(conn, QUERY)) as rows:
-            assert await checksum_of(rows) == EXPECTED
+    async with (
+        await psycopg.AsyncConnection.connect(events_url) as conn,
+        aclosing(astream_rows(conn, QUERY)) as rows,
+    ):
+        assert await checksum_of(rows) == EXPECTED
 
 
 async def test_asyncpg_with_a_cursor_gives_the_same(events_url: str) -> None:

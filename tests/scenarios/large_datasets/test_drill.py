@@ -62,7 +62,9 @@ with psycopg.connect({url!r}) as conn:
     return peak_rss([sys.executable, "-c", program], baseline=False)
 
 
-def test_memory_stays_flat_where_fetchall_grows_with_the_table(large_url: str, story: Story) -> None:
+def test_memory_stays_flat_where_fetchall_grows_with_the_table(
+    large_url: str, story: Story
+) -> None:
     """The process holds the whole table, as objects, and is killed for it."""
     story.scene("one process after another reads 300,000 rows", rows=300_000)
     nothing = memory_of("nothing", large_url)
@@ -174,7 +176,9 @@ def test_a_deep_offset_reads_every_row_before_it(large_url: str, story: Story) -
     assert naive >= 300 * good
 
 
-def test_a_long_cursor_stops_vacuum_and_keyset_pages_do_not(postgres_url: str, story: Story) -> None:
+def test_a_long_cursor_stops_vacuum_and_keyset_pages_do_not(
+    postgres_url: str, story: Story
+) -> None:
     """While a cursor is half read, VACUUM can remove none of 5,000 dead rows."""
 
     def vacuum(other: psycopg.Connection[Any]) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Keyset pages: each row once whatever others write, and no token but our own."""
 
+import ast
 import sqlite3
 from collections.abc import Iterator
 
@@ -238,10 +239,10 @@ def test_a_refusal_is_the_answer_of_an_api() -> None:
 
 
 def test_the_demo_reads_every_row_and_refuses_both_tokens(demo: Demo) -> None:
-    assert demo("keyset_pagination") == [
-        "saw 1000 of 1000 rows, 1000 different ones",
-        "{'title': 'Bad page request', 'status': 400, 'detail':"
-        " \"page token is for sort 'created_at', the request for 'paid_at'\"}",
-        "{'title': 'Bad page request', 'status': 400, 'detail':"
-        " 'page token was changed or was not issued here'}",
+    lines = demo("keyset_pagination")
+    details = [ast.literal_eval(line)["detail"] for line in lines[1:]]
+    assert lines[0] == "saw 1000 of 1000 rows, 1000 different ones"
+    assert details == [
+        "page token is for sort 'created_at', the request for 'paid_at'",
+        "page token was changed or was not issued here",
     ]
