@@ -292,9 +292,7 @@ def batches(rows: Sequence[int], size: int) -> list[Sequence[int]]:
     """
     if size < 1:
         raise ValueError(f"size is {size}, not at least 1 row")
-    return [
-        rows[start : start + size] for start in range(0, len(rows), size)
-    ]
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
     # --8<-- [end:batches]
 
 
