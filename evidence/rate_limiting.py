@@ -1,15 +1,19 @@
 """Rate limiting: what each algorithm admits, what a decision costs, and what sharing costs.
 
-What is admitted is computed on a virtual clock and exact. Times are taken in turns in one run,
-with the same keys and the same mix: of 20 hits on a key the first 10 pass and 10 are refused.
+What is admitted is computed on a virtual clock and exact. Costs are processor time, which waiting
+for a busy machine does not change, of this process and of the server; they are taken in turns in
+one run, with the same keys and mix: of 20 hits on a key the first 10 pass and 10 are refused.
 """
 
 import asyncio
+import gc
 import itertools
+import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import altair as alt
 import limits
@@ -22,7 +26,6 @@ from redis.asyncio import Redis as AsyncRedis
 from evidence.harness import Run
 from lab import servers
 from lab.memory import traced_peak
-from lab.ratio import Timing
 from snippets.rate_limiting.gcra import Gcra
 from snippets.rate_limiting.local_allotment import LocalAllotment
 from snippets.rate_limiting.naive_fixed_window import NaiveFixedWindow
@@ -37,8 +40,7 @@ HITS = 20  # on each key, where half of them fit
 FITS = 10
 KEYS = [f"user-{i}" for i in range(250)]  # for limiters in this process
 REDIS_KEYS = 20  # new ones each turn
-BLOCKS = 5
-PER_BLOCK = 6  # rounds
+ROUNDS = 15
 SERIAL = itertools.count()
 TEN = limits.RateLimitItemPerMinute(FITS)
 SERVERS = 4
@@ -52,6 +54,7 @@ def measure(run: Run) -> None:
     admitted(run)
     allotments(run)
     memory(run)
+    gc.freeze()  # the collection before each round then takes no time
     in_process(run)
     with servers.valkey() as server:
         with_redis(run, server.url)
@@ -62,14 +65,14 @@ def admitted(run: Run) -> None:
     algorithms: dict[str, tuple[str, Callable[[], Allow]]] = {
         "fixed-window": ("fixed window", lambda: NaiveFixedWindow(LIMIT, WINDOW).allow),
         "sliding-counter": ("sliding counter", lambda: _allow(SlidingWindowCounter(LIMIT, WINDOW))),
-        "burst-100": ("bucket or GCRA, burst 100", lambda: _allow(Gcra(LIMIT, WINDOW, LIMIT))),
-        "burst-10": ("bucket or GCRA, burst 10", lambda: _allow(Gcra(LIMIT, WINDOW, 10))),
-        "burst-1": ("bucket or GCRA, burst 1", lambda: _allow(Gcra(LIMIT, WINDOW, 1))),
+        "burst-100": ("bucket, GCRA: burst 100", lambda: _allow(Gcra(LIMIT, WINDOW, LIMIT))),
+        "burst-10": ("bucket, GCRA: burst 10", lambda: _allow(Gcra(LIMIT, WINDOW, 10))),
+        "burst-1": ("bucket, GCRA: burst 1", lambda: _allow(Gcra(LIMIT, WINDOW, 1))),
         "sliding-log": ("sliding log", lambda: _allow(SlidingWindowLog(LIMIT, WINDOW))),
     }
-    hammering = [59.0 + i / 100 for i in range(18_100)]
+    hammering = [59.0 + i / 100 for i in range(12_100)]
     steady = [1000.0 + i / 20 for i in range(6_000)]
-    seconds = [0, 1, 2, 5, *range(10, 181, 10)]
+    seconds = [0, 1, 2, 5, *range(10, 121, 10)]
     rows: list[dict[str, float]] = [{"seconds": second} for second in seconds]
     for key, (name, make) in algorithms.items():
         passed = _passed(make(), hammering)
@@ -93,8 +96,9 @@ def admitted(run: Run) -> None:
         .encode(
             x=alt.X("seconds:Q", title="seconds since the first request"),
             y=alt.Y("admitted:Q", title="admitted in the last 60 s", scale={"domain": [0, 220]}),
-            color=alt.Color("algorithm:N", sort=names, title=None, legend={"columns": 2}),
+            color=alt.Color("algorithm:N", sort=names, title=None, legend={"columns": 1}),
         )
+        .properties(width=400, height=260)
     )
     bounds = (
         alt.Chart(alt.Data(values=rows)).mark_rule(strokeDash=[4, 4]).encode(y=alt.datum(LIMIT))
@@ -122,7 +126,7 @@ def allotments(run: Run) -> None:
         y=alt.Y("calls:Q", title="shared calls per 1,000 requests"),
     )
     labels = base.mark_text(baseline="bottom", dy=-4).encode(text="calls:Q")
-    chart = (base.mark_bar() + labels).properties(width=420, height=240)
+    chart = (base.mark_bar() + labels).properties(width=330, height=230)
     run.chart("allotments", chart.to_dict(), columns=["size", "calls", "worst minute"])
 
 
@@ -161,29 +165,27 @@ def in_process(run: Run) -> None:
     kinds, strategies = throttled.RateLimiterType, limits.strategies
     candidates = {
         "our GCRA": _our_turn(gcra),
-        "our GCRA in a lock": _our_turn(gcra_in_a_lock),
-        "our token bucket": _our_turn(lambda: _allow(TokenBucket(FITS / WINDOW, FITS))),
-        "our sliding log": _our_turn(lambda: _allow(SlidingWindowLog(FITS, WINDOW))),
+        "our GCRA, locked": _our_turn(gcra_in_a_lock),
+        "our bucket": _our_turn(lambda: _allow(TokenBucket(FITS / WINDOW, FITS))),
+        "our log": _our_turn(lambda: _allow(SlidingWindowLog(FITS, WINDOW))),
         # A day, so that no boundary falls into the run.
-        "our sliding counter": _our_turn(lambda: _allow(SlidingWindowCounter(FITS, 86_400))),
-        "limits: fixed window": _limits_turn(strategies.FixedWindowRateLimiter),
-        "limits: moving window": _limits_turn(strategies.MovingWindowRateLimiter),
-        "limits: sliding counter": _limits_turn(strategies.SlidingWindowCounterRateLimiter),
-        "throttled-py: GCRA": _throttled_turn(kinds.GCRA),
-        "throttled-py: token bucket": _throttled_turn(kinds.TOKEN_BUCKET),
+        "our counter": _our_turn(lambda: _allow(SlidingWindowCounter(FITS, 86_400))),
+        "limits: fixed": _limits_turn(strategies.FixedWindowRateLimiter),
+        "limits: log": _limits_turn(strategies.MovingWindowRateLimiter),
+        "limits: counter": _limits_turn(strategies.SlidingWindowCounterRateLimiter),
+        "throttled: GCRA": _throttled_turn(kinds.GCRA),
+        "throttled: bucket": _throttled_turn(kinds.TOKEN_BUCKET),
     }
-    timings = run.compare(candidates, rounds=BLOCKS * PER_BLOCK)
-    count = HITS * len(KEYS)
+    costs = _costs(run, candidates, lambda: 0.0, HITS * len(KEYS))
     rows = [
-        {"limiter": name, "microseconds": round(1e6 * timing.best / count, 2)}
-        for name, timing in timings.items()
+        {"limiter": name, "µs": round(statistics.median(cost.here), 2)}
+        for name, cost in costs.items()
     ]
-    title = f"µs per decision, the best of {BLOCKS * PER_BLOCK} rounds"
-    run.chart("in-process", _bars(rows, "microseconds", title), columns=["limiter", "microseconds"])
-    ours = timings["our GCRA in a lock"]
-    run.median("in-process-gcra", _micros(ours, count), "µs", note="one decision, in a lock")
-    _ratio(run, "in-process-limits", timings["limits: moving window"], ours, "times")
-    _ratio(run, "in-process-throttled", timings["throttled-py: GCRA"], ours, "times")
+    run.chart("in-process", _bars(rows, "µs", "µs per decision"), columns=["limiter", "µs"])
+    ours = costs["our GCRA, locked"].here
+    run.median("in-process-gcra", ours, "µs", note="one decision, in a lock")
+    for key, name in (("limits", "limits: log"), ("throttled", "throttled: GCRA")):
+        run.median(f"in-process-{key}", _ratios(costs[name].here, ours), "times")
 
 
 def _our_turn(make: Callable[[], Allow]) -> Callable[[], None]:
@@ -232,25 +234,29 @@ def with_redis(run: Run, url: str) -> None:
         turns = {name: _redis_turn(runner, hit) for name, hit in _shared(url, client).items()}
         for turn in turns.values():  # scripts loaded, connections open
             turn()
-        timings = run.compare({"bare PING": ping, **turns}, rounds=BLOCKS * PER_BLOCK)
+        with Redis.from_url(url) as redis:
+            costs = _costs(
+                run, {"bare PING": ping, **turns}, lambda: _server_cpu(redis), HITS * REDIS_KEYS
+            )
         runner.run(client.aclose())
 
-    bare = timings["bare PING"]
     rows = [
-        {"limiter": name, "share": round(bare.best / timing.best, 2)}
-        for name, timing in timings.items()
+        {"limiter": name, "part": part, "µs": round(statistics.median(micros), 1)}
+        for name, cost in costs.items()
+        for part, micros in (("client", cost.here), ("server", cost.there))
     ]
-    title = f"decisions in the time of one PING, the best of {BLOCKS * PER_BLOCK} rounds"
-    run.chart("redis", _bars(rows, "share", title), columns=["limiter", "share"])
+    run.chart("redis", _bars(rows, "µs", "µs per call", "part"), columns=["limiter", "part", "µs"])
+    both = {name: [a + b for a, b in zip(*cost, strict=True)] for name, cost in costs.items()}
+    bare = both["bare PING"]
+    run.median("redis-ping", bare, "µs", note="processor time of client and server")
+    run.median("redis-server", costs["our GCRA"].there, "µs", note="processor time of the server")
     for key, name in (
         ("gcra", "our GCRA"),
-        ("three", "our GCRA, three policies"),
-        ("throttled", "throttled-py: GCRA"),
-        ("fixed", "limits: fixed window"),
+        ("three", "our GCRA, three"),
+        ("throttled", "throttled: GCRA"),
+        ("fixed", "limits: fixed"),
     ):
-        _ratio(run, f"redis-{key}", bare, timings[name], "of the PING rate")
-    trips = _micros(bare, HITS * REDIS_KEYS)
-    run.median("redis-ping", trips, "µs", note="one PING from redis-py's asyncio client")
+        run.median(f"redis-{key}", _ratios(both[name], bare), "times", note="a bare PING is 1")
     redis_memory(run, url)
 
 
@@ -285,11 +291,11 @@ def _shared(url: str, client: AsyncRedis) -> dict[str, Hit]:
 
     return {
         "our GCRA": hit_one,
-        "our GCRA, three policies": hit_three,
-        "throttled-py: GCRA": hit_throttled,
-        "limits: fixed window": lambda key: fixed.hit(TEN, key),
-        "limits: sliding counter": lambda key: counter.hit(TEN, key),
-        "limits: moving window": lambda key: moving.hit(TEN, key),
+        "our GCRA, three": hit_three,
+        "throttled: GCRA": hit_throttled,
+        "limits: fixed": lambda key: fixed.hit(TEN, key),
+        "limits: counter": lambda key: counter.hit(TEN, key),
+        "limits: log": lambda key: moving.hit(TEN, key),
     }
 
 
@@ -336,29 +342,60 @@ def redis_memory(run: Run, url: str) -> None:
         run.value("redis-memory-log", redis.memory_usage(key), "bytes", note="limits 5.8, a list")
 
 
-def _bars(rows: Sequence[dict[str, object]], field: str, title: str) -> dict[str, object]:
+class Cost(NamedTuple):
+    """Processor microseconds per operation, one number a round."""
+
+    here: list[float]
+    """This process."""
+    there: list[float]
+    """The server."""
+
+
+def _costs(
+    run: Run,
+    candidates: Mapping[str, Callable[[], None]],
+    server_cpu: Callable[[], float],
+    count: int,
+) -> dict[str, Cost]:
+    """Run the candidates in turns, each once before it counts; one turn is `count` operations."""
+    costs = {name: Cost([], []) for name in candidates}
+    for number in range(ROUNDS + 1):
+        for name, turn in candidates.items():
+            there, here = server_cpu(), time.process_time()
+            turn()
+            here, there = time.process_time() - here, server_cpu() - there
+            if number:
+                costs[name].here.append(1e6 * here / count)
+                costs[name].there.append(1e6 * there / count)
+        run.step(f"round {number} of {ROUNDS}")
+    return costs
+
+
+def _server_cpu(redis: Redis) -> float:
+    """Give the processor seconds that the server has used."""
+    used = redis.info("cpu")
+    return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
+
+
+def _ratios(ours: Sequence[float], base: Sequence[float]) -> list[float]:
+    """Divide round by round: neighbours in time."""
+    return [a / b for a, b in zip(ours, base, strict=True)]
+
+
+def _bars(
+    rows: Sequence[dict[str, object]], field: str, title: str, part: str = ""
+) -> dict[str, object]:
     base = alt.Chart(alt.Data(values=list(rows))).encode(
-        y=alt.Y("limiter:N", sort=None, title=None), x=alt.X(f"{field}:Q", title=title)
+        y=alt.Y("limiter:N", sort=None, title=None),
+        x=alt.X(f"{field}:Q", title=title, axis={"tickCount": 5}),
     )
-    text = base.mark_text(align="left", dx=4).encode(text=f"{field}:Q")
-    return dict((base.mark_bar() + text).properties(width=360, height=30 * len(rows)).to_dict())
-
-
-def _ratio(run: Run, key: str, over: Timing, under: Timing, unit: str) -> None:
-    """Record over / under: the best of each block of rounds, and the median of the blocks."""
-    ratios = [
-        min(over.seconds[block]) / min(under.seconds[block]) for block in _blocks(over.seconds)
-    ]
-    run.median(key, ratios, unit, note=f"{BLOCKS} blocks, the best of {PER_BLOCK} rounds in each")
-
-
-def _blocks(seconds: Sequence[float]) -> list[slice]:
-    return [slice(i, i + PER_BLOCK) for i in range(0, len(seconds), PER_BLOCK)]
-
-
-def _micros(timing: Timing, count: int) -> list[float]:
-    """Give the best time of each block, in microseconds per one of `count` operations."""
-    return [1e6 * min(timing.seconds[block]) / count for block in _blocks(timing.seconds)]
+    count = len({row["limiter"] for row in rows})
+    if part:
+        chart = base.mark_bar().encode(color=alt.Color(f"{part}:N", title=None))
+    else:
+        labels = base.mark_text(align="left", dx=4).encode(text=f"{field}:Q")
+        chart = base.mark_bar() + labels
+    return dict(chart.properties(width=230, height=28 * count).to_dict())
 
 
 def _allow(limiter: Gcra | TokenBucket | SlidingWindowCounter | SlidingWindowLog) -> Allow:
