@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab.browser import chromium
 from playwright.sync_api import Page, sync_playwright
 
+from lab.browser import options
 from tests.browser.driver import Chromium
 from tests.browser.site import REPO_URL, ROOT, SITE_URL, Site, serve
 
@@ -30,10 +30,13 @@ NOT_SOURCE = shutil.ignore_patterns(
 )
 
 
-def build(folder: Path) -> None:
+def build(folder: Path) -> str:
     """Build the site of a copy of the repository, at a public address below a sub-path.
 
     A copy, because the address is written into what is staged, and `build/docs` may be served.
+
+    Returns:
+        Why it could not be built; empty when it was.
     """
     shutil.copytree(ROOT, folder, ignore=NOT_SOURCE)
     for kept in ("cache", "verified.json"):
@@ -51,7 +54,7 @@ def build(folder: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr if done.returncode else ""
 
 
 @pytest.fixture(scope="session")
@@ -63,9 +66,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[S
     copy = shared / "firedrill"
     with (shared / "site.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "site.built").exists():
-            build(copy)
-            (shared / "site.built").touch()
+        outcome = shared / "site.outcome"
+        if not outcome.exists():
+            outcome.write_text(build(copy), "utf-8")
+        assert outcome.read_text("utf-8") == ""
     with serve(copy / "site") as running:
         yield running
 
@@ -78,10 +82,12 @@ def site_url(site: Site) -> str:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Chromium]:
-    """Chromium, without a sandbox only where the kernel refuses it to root."""
+    """Chromium, started once in each worker."""
     with sync_playwright() as playwright:
+        found = options()
         launched = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox"] if os.geteuid() == 0 else []
+            executable_path=str(found["executable_path"]),
+            chromium_sandbox=bool(found["chromium_sandbox"]),
         )
         loop = asyncio.get_running_loop()
         asyncio._set_running_loop(None)

@@ -30,7 +30,7 @@ class Chromium:
         context = self.browser.new_context(
             **{"viewport": DESK, "reduced_motion": "reduce", **options}
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         try:
             yield context
         finally:

@@ -9,7 +9,10 @@ from playwright.sync_api import Page
 from tests.browser.driver import Chromium
 from tests.browser.site import Site
 
-FOLDED = (
+FOLDED = """() => [...document.querySelectorAll("article details")].map((fold) => {
+  fold.open = true;
+  return fold.innerText;
+})"""
     """() => [...document.querySelectorAll("article details")].map((fold) => fold.textContent)"""
 )
 
