@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,7 @@ class Firedrill(BasePlugin):  # type: ignore[type-arg,no-untyped-call] # MkDocs 
         config.docs_dir = str(root / "build" / "docs")
         config.nav = staged["nav"]
         self.sources = staged["sources"]
+        config.extra["revision"] = version("firedrill")  # for the link that reports a mistake
         if staged["site_url"] and not self.serving:
             config.site_url = staged["site_url"]
         if staged["repo_url"]:

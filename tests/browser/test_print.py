@@ -13,8 +13,6 @@ FOLDED = """() => [...document.querySelectorAll("article details")].map((fold) =
   fold.open = true;
   return fold.innerText;
 })"""
-    """() => [...document.querySelectorAll("article details")].map((fold) => fold.textContent)"""
-)
 
 
 def letters(text: str) -> str:
