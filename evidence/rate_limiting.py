@@ -395,7 +395,9 @@ def _bars(
     else:
         labels = base.mark_text(align="left", dx=4).encode(text=f"{field}:Q")
         chart = base.mark_bar() + labels
-    return dict(chart.properties(width=230, height=28 * count).to_dict())
+    spec = chart.properties(width=230, height=28 * count).to_dict()
+    # Labels on the left are as wide as the reader's font makes them.
+    return {**spec, "padding": {"left": 18, "right": 18, "top": 5, "bottom": 5}}
 
 
 def _allow(limiter: Gcra | TokenBucket | SlidingWindowCounter | SlidingWindowLog) -> Allow:
