@@ -114,10 +114,10 @@ def test_policies_of_one_client_share_a_cluster_slot_whatever_it_sends(redis: Re
 
 def test_keys_and_prefixes_do_not_share(redis: Redis) -> None:
     one, other = (SyncRedisGcra(redis, [SLOW], prefix=p) for p in ("one", "other"))
-    assert one.hit("a", cost=3).allowed
-    assert one.hit("b", cost=3).allowed
-    assert other.hit("a", cost=3).allowed
-    assert not one.hit("a").allowed
+    assert one.hit("alice", cost=3).allowed
+    assert one.hit("alicia", cost=3).allowed
+    assert other.hit("alice", cost=3).allowed
+    assert not one.hit("alice").allowed
 
 
 def test_a_server_clock_set_back_locks_nobody_out(redis: Redis) -> None:
