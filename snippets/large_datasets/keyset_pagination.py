@@ -130,8 +130,9 @@ def read_after(
 
     The row that `key` came from need not exist any more. An index on the
     sort's columns makes it O(limit); where id is an INTEGER PRIMARY KEY,
-    SQLite also walks the rows that tie with the key before it. Raises SortError,
-    and LimitError below 1: to SQLite, LIMIT -1 means every row.
+    SQLite also walks the rows that tie with the key before it.
+
+    Raises SortError, and LimitError below 1: to SQLite, LIMIT -1 means all.
     """
     if limit < 1:
         raise LimitError(f"limit must be at least 1 row, got {limit}")
