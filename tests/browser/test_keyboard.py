@@ -7,8 +7,11 @@ from tests.browser.site import Site
 
 FOCUS = """() => {
   const active = document.activeElement;
-  // The switch for the palette is drawn by the label beside its field.
-  const element = active.matches(".md-option") ? active.nextElementSibling : active;
+  // The switch for the palette and tabs are drawn by the labels beside their fields.
+  const drawn = active.matches(".md-option")
+    ? active.nextElementSibling
+    : active.matches(".tabbed-set > input") && active.parentElement.querySelector(".tabbed-labels");
+  const element = drawn || active;
   const style = getComputedStyle(element);
   const box = element.getBoundingClientRect();
   return {
