@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,9 +86,15 @@ def profile() -> list[str]:
 DESELECTED = pytest.StashKey[dict[str, int]]()
 
 
+def in_words(left_out: Mapping[str, int]) -> dict[str, int]:
+    """Give the counts of deselected tests by what the tests need, in words, instead of by mark."""
+    by_mark = {need.mark: need.what for need in needs()}
+    return {by_mark[mark]: count for mark, count in sorted(left_out.items())}
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks."""
-    config.stash[DESELECTED] = {}
+    config.stash.setdefault(DESELECTED, {})
     for need in needs():
         config.addinivalue_line("markers", f"{need.mark}: needs {need.what}")
 
@@ -132,8 +139,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say what was left out, before the summary line."""
-    by_mark = {need.mark: need for need in needs()}
-    for mark, count in sorted(config.stash[DESELECTED].items()):
+    for what, count in in_words(config.stash[DESELECTED]).items():
         terminalreporter.write_line(
-            f"this platform left out {count} of the tests: they need {by_mark[mark].what}"
+            f"this platform left out {count} of the tests: they need {what}"
         )

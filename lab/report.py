@@ -17,7 +17,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 
@@ -29,11 +29,27 @@ Outcomes = dict[str, dict[str, int]]
 """For each test module, relative to the root: how many tests passed, and how many did not."""
 
 
+class Notes(TypedDict):
+    """What one run of pytest leaves behind.
+
+    Attributes:
+        modules: the outcomes.
+        left_out: how many tests the platform profile deselected, by what they need.
+        counted: the sums of the whole numbers that passed tests recorded (`record_property`).
+    """
+
+    modules: Outcomes
+    left_out: dict[str, int]
+    counted: dict[str, int]
+
+
 class Recorder:
     """Notes how many tests of each module passed and failed, and writes it at the end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, left_out: Mapping[str, int]) -> None:
         self._path = path
+        self._left_out = left_out
+        self._counted: dict[str, int] = {}
         self._bad: set[str] = set()
         self._good: set[str] = set()
 
@@ -44,6 +60,9 @@ class Recorder:
         """
         if report.when == "call" and report.passed:
             self._good.add(report.nodeid)
+            for name, number in report.user_properties:
+                if isinstance(number, int):
+                    self._counted[name] = self._counted.get(name, 0) + number
         elif not report.passed:
             self._bad.add(report.nodeid)
 
@@ -63,7 +82,12 @@ class Recorder:
                     )
                     module[name] += 1
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(json.dumps(outcomes), encoding="utf-8")
+            notes: Notes = {
+                "modules": outcomes,
+                "left_out": platform.in_words(self._left_out),
+                "counted": self._counted,
+            }
+            self._path.write_text(json.dumps(notes), encoding="utf-8")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,7 +99,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start noting, in the process that hears of every test."""
     path = config.getoption("--outcomes")
     if path and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(Path(path).absolute()))
+        left_out = config.stash.setdefault(platform.DESELECTED, {})
+        config.pluginmanager.register(Recorder(Path(path).absolute(), left_out))
 
 
 def hashes(root: Path) -> dict[str, str]:
@@ -116,6 +141,38 @@ def combine(parts: Iterable[Outcomes]) -> Outcomes:
             for name, count in counts.items():
                 sums[name] += count
     return total
+
+
+def totals(parts: Mapping[str, Notes]) -> dict[str, Any]:
+    """Count what a whole run did, for the page that says how the site is tested.
+
+    Args:
+        parts: the notes of each run of pytest, by its name.
+
+    Returns:
+        `tests`: of each part, how many passed and failed; `left_out`: how many tests this platform
+        cannot run, by what they need; `counted`: what tests counted themselves.
+    """
+    tests = {
+        name: {
+            kind: sum(module[kind] for module in notes["modules"].values())
+            for kind in ("passed", "failed")
+        }
+        for name, notes in parts.items()
+    }
+    left_out: dict[str, int] = {}
+    counted: dict[str, int] = {}
+    for notes in parts.values():
+        for need, number in notes["left_out"].items():
+            # Every part collects the same tests before it selects its own.
+            left_out[need] = max(number, left_out.get(need, 0))
+        for name, number in notes["counted"].items():
+            counted[name] = counted.get(name, 0) + number
+    return {
+        "tests": tests,
+        "left_out": dict(sorted(left_out.items())),
+        "counted": dict(sorted(counted.items())),
+    }
 
 
 def verified(

@@ -180,11 +180,14 @@ def _all() -> bool:
         shutil.rmtree(left, ignore_errors=True)
     before = report.hashes(ROOT)
     good = run(everything(notes))
-    parts = [notes / "parallel.json", notes / "serial.json"]
-    if all(part.is_file() for part in parts):
-        outcomes = report.combine(json.loads(part.read_text(encoding="utf-8")) for part in parts)
+    files = {name: notes / f"{name}.json" for name in ("parallel", "serial")}
+    if all(file.is_file() for file in files.values()):
+        parts: dict[str, report.Notes] = {
+            name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()
+        }
+        outcomes = report.combine(part["modules"] for part in parts.values())
         result = report.verified(outcomes, before, servers.versions(), ROOT)
-        report.write(result, ROOT / "build" / "verified.json")
+        report.write(result | report.totals(parts), ROOT / "build" / "verified.json")
     return good
 
 

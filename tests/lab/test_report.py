@@ -7,13 +7,23 @@ from pathlib import Path
 import pytest
 
 from lab import report
-from lab.report import Outcomes, combine, covered, hashes, verified, write
+from lab.report import Notes, Outcomes, combine, covered, hashes, totals, verified, write
 
 CONFTEST = 'pytest_plugins = ["lab.report"]\n'
+ALL_BUT_ETCD = """
+from lab import platform
+
+found = platform._found
+platform._found = lambda program: program != "etcd" and found(program)
+pytest_plugins = ["lab.platform", "lab.report"]
+"""
 MODULE = """
 import pytest
 
 def test_passes(): pass
+def test_counts(record_property): record_property("pages", 3)
+@pytest.mark.etcd
+def test_needs_etcd(): pass
 def test_fails(): assert False
 @pytest.fixture
 def broken():
@@ -123,6 +133,27 @@ def test_parts_of_a_run_add_up() -> None:
     }
 
 
+def test_a_run_is_counted_by_part_and_what_was_left_out_only_once() -> None:
+    parallel: Notes = {
+        "modules": {"a": {"passed": 4, "failed": 1}, "b": {"passed": 2, "failed": 0}},
+        "left_out": {"etcd": 2},
+        "counted": {"axe-pages": 10},
+    }
+    serial: Notes = {
+        "modules": {"b": {"passed": 3, "failed": 0}},
+        "left_out": {"etcd": 2},
+        "counted": {},
+    }
+    assert totals({"parallel": parallel, "serial": serial}) == {
+        "tests": {
+            "parallel": {"passed": 6, "failed": 1},
+            "serial": {"passed": 3, "failed": 0},
+        },
+        "left_out": {"etcd": 2},
+        "counted": {"axe-pages": 10},
+    }
+
+
 def test_the_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "build" / "verified.json"
     write({"files": {}}, path)
@@ -135,14 +166,16 @@ def test_the_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [[], ["-n", "1"]])
 def test_outcomes_are_noted_by_module(pytester: pytest.Pytester, how: list[str]) -> None:
-    pytester.makeconftest(CONFTEST)
+    pytester.makeconftest(ALL_BUT_ETCD)
     pytester.makepyfile(test_module=MODULE, test_broken="import no_such_module")
     pytester.runpytest_subprocess(
         "--outcomes=notes/o.json", "--continue-on-collection-errors", *how
     )
     notes = json.loads((pytester.path / "notes" / "o.json").read_text())
-    assert notes["test_module.py"] == {"passed": 1, "failed": 2}
-    assert notes["test_broken.py"]["failed"] == 1
+    assert notes["modules"]["test_module.py"] == {"passed": 2, "failed": 2}
+    assert notes["modules"]["test_broken.py"]["failed"] == 1
+    assert notes["counted"] == {"pages": 3}
+    assert notes["left_out"] == {"etcd on PATH (Debian package etcd-server)": 1}
 
 
 @pytest.mark.slow
@@ -159,7 +192,7 @@ def test_the_recorder_takes_no_skip_for_a_pass(pytester: pytest.Pytester) -> Non
     pytester.makepyfile(test_module="import pytest\ndef test_no(): pytest.skip()\n")
     pytester.runpytest_subprocess("--outcomes=notes.json")
     notes = json.loads((pytester.path / "notes.json").read_text())
-    assert notes == {"test_module.py": {"passed": 0, "failed": 1}}
+    assert notes["modules"] == {"test_module.py": {"passed": 0, "failed": 1}}
 
 
 def test_every_snippet_is_hashed(root: Path) -> None:
