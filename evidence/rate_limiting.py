@@ -89,9 +89,9 @@ def admitted(run: Run) -> None:
         schedule = _passed(_allow(Gcra(LIMIT, WINDOW, burst)), hammering)
         assert len(bucket) == len(schedule), (burst, len(bucket), len(schedule))
     names = [name for name, _ in algorithms.values()]
+    base = alt.Chart(alt.Data(values=rows))
     lines = (
-        alt.Chart(alt.Data(values=rows))
-        .transform_fold(names, as_=["algorithm", "admitted"])
+        base.transform_fold(names, as_=["algorithm", "admitted"])
         .mark_line()
         .encode(
             x=alt.X("seconds:Q", title="seconds since the first request"),
@@ -100,13 +100,10 @@ def admitted(run: Run) -> None:
         )
         .properties(width=400, height=260)
     )
-    bounds = (
-        alt.Chart(alt.Data(values=rows)).mark_rule(strokeDash=[4, 4]).encode(y=alt.datum(LIMIT))
-    )
-    double = (
-        alt.Chart(alt.Data(values=rows)).mark_rule(strokeDash=[4, 4]).encode(y=alt.datum(2 * LIMIT))
-    )
-    run.chart("admitted", (lines + bounds + double).to_dict(), columns=["seconds", *names])
+    bounds = [
+        base.mark_rule(strokeDash=[4, 4]).encode(y=alt.datum(bound)) for bound in (LIMIT, 2 * LIMIT)
+    ]
+    run.chart("admitted", alt.layer(lines, *bounds).to_dict(), columns=["seconds", *names])
 
 
 def allotments(run: Run) -> None:
