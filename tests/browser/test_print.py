@@ -1,6 +1,7 @@
 """A printed page holds the answers that fold-outs hide, and nothing of the frame."""
 
 import io
+import unicodedata
 
 import pypdf
 import pytest
@@ -16,8 +17,8 @@ FOLDED = """() => [...document.querySelectorAll("article details")].map((fold) =
 
 
 def letters(text: str) -> str:
-    """Only letters and digits: a line break or a hyphen on paper is no difference."""
-    return "".join(filter(str.isalnum, text))
+    """Only letters and digits, ligatures undone: how a line is set is no difference."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text)))
 
 
 def printed(page: Page) -> str:
