@@ -258,17 +258,22 @@ def _browser(snippet: Snippet, tree: ast.Module) -> Iterator[Problem]:
     for module, line in _imported(tree):
         if module.partition(".")[0] in _NOT_IN_BROWSER or module.startswith("http."):
             yield Problem(path, line, f"imports {module}, which a browser lacks", mend)
-    guard = _guard(tree)
-    guarded = set(ast.walk(guard)) if guard else set()
+    # `main` itself is called under the guard only, which the snippet contract checks.
+    entries = [_guard(tree), *(node for node in tree.body if _is_main(node))]
+    guarded = {node for entry in entries if entry for node in ast.walk(entry)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         if ast.unparse(node.func) == "asyncio.run" and node not in guarded:
-            what = "calls asyncio.run outside 'if __name__ == ...', where a loop already runs"
+            what = "calls asyncio.run outside main(), where a loop already runs"
             yield Problem(path, node.lineno, what, "move the call there, or set browser = false")
         elif ast.unparse(node.func).rpartition(".")[2] in _NOT_PRINTED_IN_BROWSER:
             what = f"{ast.unparse(node.func)} differs from machine to machine"
             yield Problem(path, node.lineno, what, mend)
+
+
+def _is_main(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "main"
 
 
 # pages -------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Turn the directives of a page into plain Markdown, the one text that every renderer is fed.
 
 Embeds become fences with the code itself, `[[m:scenario/key]]` becomes the recorded number, and
-`[[snippet:name]]`, `[[summary]]`, `[[drills]]`, `[[questions]]`, `[[related]]` what they stand for.
+`[[snippet:name]]`, `[[summary]]`, `[[drills]]`, `[[questions]]`, `[[related]]`, `[[counts]]` what
+they stand for.
 """
 
 import html
@@ -18,6 +19,7 @@ from pymdownx.snippets import (  # type: ignore[import-untyped] # it has no type
 )
 
 from catalog import chart, d2, figure
+from catalog.counts import SERVERS, Counts, counts_table
 from catalog.drills import Drill, read_drills
 from catalog.markdown import Document, Fence, fences, without_code
 from catalog.model import Catalog, Question, Scenario
@@ -31,7 +33,7 @@ _MEASURED = re.compile(r"\[\[m:(?P<key>[^\]|\s]*)(?P<bare>\|bare)?\]\]")
 _DIRECTIVE = re.compile(r"^(?P<indent>[ \t]*)\[\[(?P<name>[^\]\[]+)\]\][ \t]*$")
 _LEFTOVER = re.compile(r"\[\[(?P<name>[^\]\[]*)\]\]")
 _PYTHON = {"python", "python3", "py", "pycon"}
-_BLOCKS = ("summary", "drills", "questions", "related")
+_BLOCKS = ("summary", "drills", "questions", "related", "counts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Context:
         verified: what the last test run verified.
         site_url: address of the published site, ending in `/`, or empty.
         repo_url: address of the repository, without a trailing `/`, or empty.
+        counts: what the whole stage holds; all 0 until every page is expanded.
     """
 
     root: Path
@@ -57,6 +60,7 @@ class Context:
     verified: Verified
     site_url: str = ""
     repo_url: str = ""
+    counts: Counts = field(default_factory=Counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ class Expanded:
         cards: names of the snippets whose card it shows.
         values: keys of the recorded numbers it uses.
         charts: keys of the recorded charts it uses.
+        counts: whether it shows what the whole stage holds.
     """
 
     text: str = ""
@@ -101,6 +106,7 @@ class Expanded:
     cards: list[str] = field(default_factory=list)
     values: set[str] = field(default_factory=set)
     charts: set[str] = field(default_factory=set)
+    counts: bool = False
 
 
 def read_context(root: Path, catalog: Catalog) -> Context:
@@ -267,13 +273,20 @@ class _Page:
             self.problem(f"[[{name}]] is indented", "start it in the first column")
         elif name.startswith("snippet:"):
             self._card(name.removeprefix("snippet:"))
+        elif name == "counts":
+            self._counts()
         elif name not in blocks:
-            known = [*blocks, "snippet:<name>", "m:<scenario>/<key>"]
+            known = [*_BLOCKS, "snippet:<name>", "m:<scenario>/<key>"]
             self.problem(f"[[{name}]] is not a known directive", nearest(name, known))
         elif self.scenario is None:
             self.problem(f"[[{name}]] belongs on a scenario's page", "remove it")
         else:
             self.add(*blocks[name](self.scenario))
+
+    def _counts(self) -> None:
+        context = self.context
+        self.result.counts = True
+        self.add(*counts_table(context.counts, context.catalog, context.results, context.verified))
 
     # fences ---------------------------------------------------------------------------------
 
@@ -569,11 +582,7 @@ def badge(snippet: Snippet, verified: Verified) -> str:
     if report is None or report.sha256 != snippet.sha256:
         return '<p class="fd-badge fd-badge--none">Not verified in this build</p>'
     with_what = [f"Python {verified.python}"]
-    for need in snippet.needs:
-        for name in (need, *_SERVERS.get(need, ())):
-            if name in verified.servers:
-                with_what.append(f"{_NAMES.get(name, name)} {verified.servers[name]}")
-                break
+    with_what += filter(None, (server_version(need, verified.servers) for need in snippet.needs))
     for requirement in snippet.dependencies:
         package = re.split(r"[\[<>=!~; ]", requirement, maxsplit=1)[0]
         versions = {name.lower(): version for name, version in verified.packages.items()}
@@ -584,15 +593,15 @@ def badge(snippet: Snippet, verified: Verified) -> str:
     return f'<p class="fd-badge fd-badge--verified">{html.escape(text)}</p>'
 
 
-_SERVERS = {"redis": ("valkey",), "s3": ("seaweedfs",)}
-_NAMES = {
-    "postgres": "PostgreSQL",
-    "redis": "Valkey",
-    "valkey": "Valkey",
-    "nats": "NATS",
-    "s3": "SeaweedFS",
-    "seaweedfs": "SeaweedFS",
-}
+def server_version(need: str, servers: Mapping[str, str]) -> str | None:
+    """Give name and version of the server that met a need; None when the report names none."""
+    for name in (need, *_KINDRED.get(need, ())):
+        if name in servers:
+            return f"{SERVERS.get(name, name)} {servers[name]}"
+    return None
+
+
+_KINDRED = {"redis": ("valkey",), "s3": ("seaweedfs",)}
 
 
 def _reader(root: Path) -> Callable[[str], list[str]]:

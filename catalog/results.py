@@ -72,6 +72,9 @@ class Verified(BaseModel):
     servers: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, str] = Field(default_factory=dict)
     files: dict[str, VerifiedFile] = Field(default_factory=dict)
+    tests: dict[str, dict[str, int]] = Field(default_factory=dict)
+    left_out: dict[str, int] = Field(default_factory=dict)
+    counted: dict[str, int] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,16 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
 from catalog import check, export, pages
+from catalog.counts import Counts, count_fences
 from catalog.expand import (
     Context,
     Expanded,
@@ -71,19 +73,45 @@ def plan(root: Path, *, drafts: bool = False) -> Plan:
     if not problems:
         made.problems += check.check(catalog, root)
     context = read_context(root, catalog)
-    _written_pages(made, context)
+    counting = _written_pages(made, context)
     _generated_pages(made, context)
+    _counting_pages(made, context, counting)
     _other_files(made, context)
     made.nav = list(pages.nav(catalog))
     made.problems = sorted(set(made.problems))
     return made
 
 
-def _written_pages(made: Plan, context: Context) -> None:
+def _written_pages(made: Plan, context: Context) -> list[Document]:
+    """Add the pages of docs/; give those that show counts of the whole."""
+    counting = []
     for path in source_pages(context.root, made.catalog):
         document, _ = read_document(context.root, path)
         if document is not None:
-            _page(made, document, path.removeprefix("docs/"), path, context)
+            expanded = _page(made, document, path.removeprefix("docs/"), path, context)
+            _account(made, expanded)
+            if expanded.counts:
+                counting.append(document)
+    return counting
+
+
+def _counting_pages(made: Plan, context: Context, documents: Iterable[Document]) -> None:
+    """Write the pages that show counts again, now that there is something to count."""
+    counts = Counts(
+        pages=sum(name.endswith(".md") for name in made.files),
+        fences=count_fences(listing.kind for listing in made.listings),
+        budget=_budget(context.root),
+    )
+    counted = replace(context, counts=counts)
+    for document in documents:
+        # The tables are as long as before: no listing has moved.
+        _page(made, document, document.path.removeprefix("docs/"), document.path, counted)
+
+
+def _budget(root: Path) -> int:
+    """Read how many fences may be exempt."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    return int(settings["tool"]["firedrill"]["fence-exemptions"])
 
 
 def _generated_pages(made: Plan, context: Context) -> None:
@@ -97,7 +125,7 @@ def _generated_pages(made: Plan, context: Context) -> None:
         document, found = parse_document(text, f"build/docs/{staged}")
         made.problems += found
         if document is not None:
-            _page(made, document, staged, None, context)
+            _account(made, _page(made, document, staged, None, context))
 
 
 def _other_files(made: Plan, context: Context) -> None:
@@ -119,19 +147,21 @@ def _with_numbers(data: bytes, context: Context) -> bytes:
 
 def _page(
     made: Plan, document: Document, staged: str, source: str | None, context: Context
-) -> None:
+) -> Expanded:
+    """Add one page; give it with its listings counted from the top of the staged file."""
     expanded = expand(document, staged, context)
     head = _front_matter(document, staged, context)
-    first = head.count("\n")
+    above = head.count("\n")
     made.files[staged] = (head + expanded.text).encode()
     made.sources[staged] = source
+    moved = [replace(listing, line=listing.line + above) for listing in expanded.listings]
+    expanded.listings = moved
+    return expanded
+
+
+def _account(made: Plan, expanded: Expanded) -> None:
     made.problems += expanded.problems
-    made.listings += _moved(expanded, first)
-
-
-def _moved(expanded: Expanded, lines: int) -> Iterator[Listing]:
-    for listing in expanded.listings:
-        yield Listing(**(asdict(listing) | {"line": listing.line + lines}))
+    made.listings += expanded.listings
 
 
 def _front_matter(document: Document, staged: str, context: Context) -> str:

@@ -22,7 +22,8 @@ A failover may lose the last writes of the old primary: they are then admitted
 again. Give the client a short socket timeout, and decide what an outage means.
 
 Source: Redis documentation, EVAL and TIME, https://redis.io/docs/latest/
-develop/programmability/eval-intro/; algorithm: https://brandur.org/rate-limiting
+develop/programmability/eval-intro/; algorithm:
+https://brandur.org/rate-limiting
 """
 
 import asyncio

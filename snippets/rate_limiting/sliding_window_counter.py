@@ -21,7 +21,8 @@ is admitted and not turned away by a rounding error.
 One process, one thread (or one event loop): there is no lock inside.
 
 Source: Cloudflare, "How we built rate limiting capable of scaling to millions
-of domains", https://blog.cloudflare.com/counting-things-a-lot-of-different-things/
+of domains",
+https://blog.cloudflare.com/counting-things-a-lot-of-different-things/
 """
 
 import math

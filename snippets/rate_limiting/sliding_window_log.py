@@ -18,6 +18,9 @@ Rejected hits are not logged: a client that keeps knocking is not locked out
 for ever, as it is where each attempt is recorded.
 
 One process, one thread (or one event loop): there is no lock inside.
+
+Source: the moving window of the library limits,
+https://limits.readthedocs.io/en/stable/strategies.html
 """
 
 import math

@@ -200,6 +200,78 @@ def test_a_badge_is_true_for_these_bytes_only(snippet: Snippet) -> None:
     assert "Not verified" in badge(snippet, Verified())
 
 
+COUNTING = "---\ntitle: A\ndescription: What is counted\n---\n\n[[counts]]\n"
+
+
+def counted(repo: Path, report: dict[str, object] | None) -> str:
+    """Stage a page that counts, with this report of a test run; give the page."""
+    (repo / "docs/about").mkdir()
+    fence = '```{.python notest data-reason="shown, never run"}\nx\n```\n'
+    (repo / "docs/about/counting.md").write_text(f"{COUNTING}\n{fence}", encoding="utf-8")
+    if report is not None:
+        (repo / "build").mkdir()
+        (repo / "build/verified.json").write_text(json.dumps(report), encoding="utf-8")
+    made = staging.plan(repo)
+    return made.files["about/counting.md"].decode()
+
+
+def test_counts_are_those_of_the_whole_build(repo: Path) -> None:
+    text = counted(repo, None)
+    pages = len([name for name in staging.plan(repo).files if name.endswith(".md")])
+    for row in (
+        "| Scenarios complete | 0 of 21 |",
+        f"| Pages | {pages} |",
+        "| Snippets | 1 |",
+        "| Drills | 0 |",
+        "| Python listings exempt, with a reason | 1 of 0 allowed |",
+        "| Recorded measurements | 1 |",
+        "| Recorded charts | 1 |",
+        "No full test run is recorded in this build.",
+    ):
+        assert row in text
+
+
+def test_counts_tell_what_the_last_full_run_proved_and_left_out(repo: Path) -> None:
+    report: dict[str, object] = {
+        "date": "2026-11-22",
+        "python": "3.11.7",
+        "platform": "Linux on x86_64, Python 3.11.7",
+        "servers": {"valkey": "9.1.2"},
+        "tests": {"parallel": {"passed": 1200, "failed": 0}, "serial": {"passed": 7, "failed": 1}},
+        "left_out": {"etcd on PATH": 2},
+        "counted": {"axe-pages": 21, "axe-runs": 84},
+    }
+    text = counted(repo, report)
+    for row in (
+        "| Date | 2026-11-22 |",
+        "| Machine | Linux on x86_64, Python 3.11.7 |",
+        "| Tests side by side | 1,200 passed |",
+        "| Tests alone | 7 passed, 1 failed |",
+        "| Left out on this machine: needs etcd on PATH | 2 |",
+        "| Pages audited by axe-core | 21, in 84 audits |",
+        "| Valkey | 9.1.2 |",
+    ):
+        assert row in text
+
+
+def test_a_listing_below_the_counts_keeps_its_line(repo: Path) -> None:
+    counted(repo, None)
+    made = staging.plan(repo)
+    (exempt,) = [one for one in made.listings if one.kind == "exempt"]
+    lines = made.files[exempt.page].decode().split("\n")
+    assert lines[exempt.line - 1].startswith("```{.python notest")
+
+
+def test_the_servers_of_a_report_are_named_as_the_badge_reads_them() -> None:
+    """Every need of a snippet finds its server in what `lab` reports."""
+    from catalog.expand import server_version
+    from lab.servers import versions
+
+    reported = versions()
+    for need in ("postgres", "redis", "nats", "s3"):
+        assert server_version(need, reported) is not None, need
+
+
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {
         file.relative_to(folder).as_posix(): (file.read_bytes(), file.stat().st_mtime_ns)
@@ -376,7 +448,7 @@ def test_each_rule_of_the_snippet_contract(repo: Path, change: tuple[str, str], 
     [
         ("import socket\n", "imports socket, which a browser lacks"),
         ("import http.server\n", "imports http.server, which a browser lacks"),
-        ("import asyncio\nasyncio.run(None)\n", "calls asyncio.run outside"),
+        ("import asyncio\nasyncio.run(None)\n", "calls asyncio.run outside main()"),
         ("import sys\nsys.getsizeof(1)\n", "differs from machine to machine"),
     ],
 )
