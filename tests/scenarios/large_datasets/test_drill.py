@@ -270,8 +270,6 @@ def sink(conn, rows):
     batches += 1
     conn.executemany("INSERT INTO totals VALUES (?, ?) ON CONFLICT (user)"
                      " DO UPDATE SET cents = cents + excluded.cents", rows)
-    if batches == 5 and moment == "in the batch":
-        die()
 
 class Mortal(batched_pipeline.Checkpoint):
     def save(self, position):
@@ -292,12 +290,9 @@ else:
 """
 
 
-@pytest.mark.parametrize(
-    ("moment", "twice"),
-    [("in the batch", 0), ("before the checkpoint", 500), ("after the checkpoint", 500)],
-)
+@pytest.mark.parametrize("moment", ["before the checkpoint", "after the checkpoint"])
 def test_a_killed_job_goes_on_without_doing_a_batch_twice(
-    tmp_path: Path, story: Story, moment: str, twice: int
+    tmp_path: Path, story: Story, moment: str
 ) -> None:
     """SIGKILL in the fifth batch of twenty, then a restart: is every amount counted once?"""
 
@@ -315,7 +310,7 @@ def test_a_killed_job_goes_on_without_doing_a_batch_twice(
         return int(cents)
 
     clean = sum(range(10_001))
-    again = sum(range(2_001, 2_501)) if twice else 0
+    again = sum(range(2_001, 2_501))  # the fifth batch
     story.scene(f"the job is killed {moment} of batch 5, and started again")
     for how in ("naive", "good"):
         assert run(how, moment) == -signal.SIGKILL
