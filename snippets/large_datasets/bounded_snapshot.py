@@ -70,10 +70,11 @@ class Holder(NamedTuple):
 
 
 def snapshot_holders(conn: psycopg.Connection[Any]) -> list[Holder]:
-    """Return who holds back VACUUM, the oldest snapshot first, except us.
+    """Return who holds back VACUUM here, the oldest snapshot first, except us.
 
-    Shows other users' sessions to superusers and members of pg_monitor.
-    Replication slots and prepared transactions hold it back as well.
+    Sessions of other databases hold back only the shared catalogs and are
+    left out. Shows other users' sessions to superusers and members of
+    pg_monitor. Replication slots and prepared transactions hold it back too.
     """
     rows = conn.execute("""
         SELECT pid, application_name,
@@ -82,6 +83,7 @@ def snapshot_holders(conn: psycopg.Connection[Any]) -> list[Holder]:
         FROM pg_stat_activity
         WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
               AND backend_type = 'client backend'
+              AND datname = current_database()
         ORDER BY age(backend_xmin) DESC""")
     return [Holder(*row) for row in rows]
 

@@ -122,6 +122,16 @@ def test_who_holds_back_vacuum_is_named_oldest_first(
         assert ours() == []
 
 
+def test_a_session_of_another_database_holds_nothing_back_here(
+    writer: Connection, postgres_url: str
+) -> None:
+    with psycopg.connect(postgres_url, dbname="postgres") as elsewhere:
+        with snapshot(elsewhere, statement_s=5, idle_s=5):
+            elsewhere.execute("SELECT 1 FROM pg_class")
+            pids = [holder.pid for holder in snapshot_holders(writer)]
+        assert elsewhere.info.backend_pid not in pids
+
+
 def test_the_demo_sees_one_moment_and_is_found_out(demo: Demo, postgres_url: str) -> None:
     assert demo("bounded_snapshot", postgres_url) == [
         "tables of that name: (0,), and after CREATE: (0,)",

@@ -108,7 +108,7 @@ def test_a_cluster_gives_the_same_answer(large: list[Path]) -> None:
             n_workers=2,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: 8787 may be in use
             worker_dashboard_address=None,
             silence_logs=50,
         ) as cluster,
