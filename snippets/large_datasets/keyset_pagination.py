@@ -61,7 +61,7 @@ class SortError(PageRequestError):
 
 # --8<-- [start:sorts]
 # Only these expressions ever reach the SQL text. In each, the last column is
-# unique and none is NULL: (a, b) > (?, ?) is NULL, so false, when one is.
+# unique and none is NULL: a comparison that meets one is NULL, so not true.
 # Text needs a fixed collation, else client and index may order differently.
 SORTS = {
     "created_at": ("created_at", "id"),
