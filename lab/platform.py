@@ -139,7 +139,8 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say what was left out, before the summary line."""
-    for what, count in in_words(config.stash[DESELECTED]).items():
+    left_out = config.stash[DESELECTED]
+    for what, count in in_words(left_out).items():
         terminalreporter.write_line(
             f"this platform left out {count} of the tests: they need {what}"
         )
