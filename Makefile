@@ -17,7 +17,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(READY) ## build and serve the site on http://127.0.0.1:8000 with live reload
-	@$(BIN)/mkdocs serve --quiet --dev-addr $${ADDRESS:-127.0.0.1:8000}
+	@$(BIN)/python -m catalog serve "$${ADDRESS:-127.0.0.1:8000}"
 
 site: $(READY) ## build the site into site/
 	@$(BIN)/python -m catalog site

@@ -1,4 +1,4 @@
-"""The commands: `python -m catalog stage | site | check | new ID`."""
+"""The commands: `python -m catalog stage | site | serve | check | new ID`."""
 
 import argparse
 import sys
@@ -34,6 +34,10 @@ def _run(options: argparse.Namespace) -> int:
         from catalog.site import build_site
 
         return build_site(root, options.to, engine=options.engine, report=_say)
+    if options.command == "serve":
+        from catalog.serve import serve
+
+        return serve(root, options.address, report=_say)
     if options.command == "check":
         return _check(root)
     from catalog.new import NewError, create
@@ -81,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     building = commands.add_parser("site", help="build the site into site/")
     building.add_argument("--to", type=Path, help="another folder")
     building.add_argument("--engine", choices=("mkdocs", "zensical"), default="mkdocs")
+    serving = commands.add_parser("serve", help="serve the site, build it again after each edit")
+    serving.add_argument("address", nargs="?", default="127.0.0.1:8000", help="host:port")
     commands.add_parser("check", help="print every problem; write nothing")
     new = commands.add_parser("new", help="write the skeleton of a scenario")
     new.add_argument("id", help="its id, in lower case letters and hyphens")

@@ -24,7 +24,14 @@ from catalog.drills import Drill, read_drills
 from catalog.markdown import Document, Fence, fences, without_code
 from catalog.model import Catalog, Question, Scenario
 from catalog.problem import Problem
-from catalog.results import Results, Verified, format_value, read_results, read_verified
+from catalog.results import (
+    Result,
+    Results,
+    Verified,
+    format_value,
+    read_results,
+    read_verified,
+)
 from catalog.snippets import Snippet, read_snippets
 from catalog.source import nearest
 
@@ -453,10 +460,27 @@ class _Page:
         self._source(fence)
         rows = chart.table(recorded)
         result = self.context.results.by_scenario[key.partition("/")[0]]
+        self.add("", f"{fence.indent}<small>{html.escape(self._measured_on(result))}</small>")
         if rows:
-            caption = f"Measured {result.measured}: the numbers behind the chart"
-            self.add("", f'{fence.indent}??? note "{caption}"', "")
+            self.add("", f'{fence.indent}??? note "The numbers behind the chart"', "")
             self.add(*(f"{fence.indent}    {row}" for row in rows), "")
+
+    def _measured_on(self, result: Result) -> str:
+        """Say in one line when, on which machine and with which versions it was measured."""
+        place = result.environment
+        cores = place.get("cores")
+        machine = [str(place[name]) for name in ("cpu", "system") if place.get(name)]
+        machine += [f"{cores} core{'' if cores == 1 else 's'}"] if cores else []
+        servers = place.get("servers")
+        versions = {str(k): str(v) for k, v in servers.items()} if isinstance(servers, dict) else {}
+        used = (self.context.snippets.get(path) for path in result.uses)
+        needs = sorted({need for snippet in used if snippet for need in snippet.needs})
+        software = [f"Python {place['python']}"] if place.get("python") else []
+        software += filter(None, (server_version(need, versions) for need in needs))
+        software += [f"{name} {version}" for name, version in sorted(result.packages.items())]
+        told = [f"on {', '.join(machine)}"] if machine else []
+        told += [f"with {', '.join(software)}"] if software else []
+        return f"Measured {' '.join([result.measured, *told])}."
 
     # blocks ---------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class Firedrill(BasePlugin):  # type: ignore[type-arg,no-untyped-call] # MkDocs 
         config.nav = staged["nav"]
         self.sources = staged["sources"]
         config.extra["revision"] = version("firedrill")  # for the link that reports a mistake
-        if staged["site_url"] and not self.serving:
+        if staged["site_url"] and not self.serving and os.environ.get(STAGED) != "serving":
             config.site_url = staged["site_url"]
         if staged["repo_url"]:
             config.repo_url = staged["repo_url"]

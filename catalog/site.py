@@ -11,7 +11,7 @@ from pathlib import Path
 
 from catalog.html import check_site
 from catalog.plugin import STAGED
-from catalog.stage import StageError, stage
+from catalog.stage import StageError, alone, stage, undisturbed
 from catalog.zensical import read_config
 
 ENGINES = ("mkdocs", "zensical")
@@ -43,18 +43,20 @@ def build_site(
         return status
     if engine == "zensical":
         command = ["zensical", "build", "--strict", "--clean", "-f", "build/zensical.yml"]
-        return _render(root, command, report)
+        return _rendered(root, command, report)
     target = (to or root / "site").resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent) as folder:
-            made = Path(folder) / "new"
-            command = ["mkdocs", "build", "--strict", "--site-dir", str(made)]
-            if status := _render(root, command, report):
-                return status
-            if status := _check(root, made, report):
-                return status
-            _swap(made, target, Path(folder) / "old")
+        with alone(root / "build" / ".site.lock"):
+            recover(target)
+            with tempfile.TemporaryDirectory(prefix=_prefix(target), dir=target.parent) as folder:
+                made = Path(folder) / "new"
+                command = ["mkdocs", "build", "--strict", "--site-dir", str(made)]
+                if status := _rendered(root, command, report):
+                    return status
+                if status := _check(root, made, report):
+                    return status
+                swap(made, target, Path(folder) / "old")
     except OSError as error:
         what = f"{error.filename or target}: {error.strerror or error}"
         mend = "make the folder writable for you, or name another one with --to"
@@ -64,12 +66,37 @@ def build_site(
     return 0
 
 
-def _render(root: Path, command: list[str], report: Callable[[str], None]) -> int:
-    environment = os.environ | {STAGED: "1", "NO_MKDOCS_2_WARNING": "1", "PYTHONHASHSEED": "0"}
+def _rendered(root: Path, command: list[str], report: Callable[[str], None]) -> int:
+    status = render(root, command, report)
+    if status:
+        report(f"site: {command[0]} refused it; what was built before is unchanged")
+    return status
+
+
+def render(
+    root: Path, command: list[str], report: Callable[[str], None], *, serving: bool = False
+) -> int:
+    """Run a module of this environment over what is staged; report what it says when it fails.
+
+    Args:
+        root: root of the repository.
+        command: name of the module, and its arguments.
+        report: takes what it said.
+        serving: the site will be seen on loopback: it names no public address.
+
+    Returns:
+        0, or 1 when it failed.
+    """
+    environment = os.environ | {
+        STAGED: "serving" if serving else "1",
+        "NO_MKDOCS_2_WARNING": "1",
+        "PYTHONHASHSEED": "0",
+    }
     done = subprocess.run(  # noqa: S603 - our own tools
         [sys.executable, "-m", *command],
         cwd=root,
         env=environment,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -79,7 +106,6 @@ def _render(root: Path, command: list[str], report: Callable[[str], None]) -> in
         # Not --quiet: with it MkDocs does not count its warnings, and strict mode passes.
         said = [line for line in done.stdout.splitlines() if not line.startswith("INFO")]
         report("\n".join(said).strip())
-        report(f"site: {command[0]} refused it; what was built before is unchanged")
         return 1
     return 0
 
@@ -101,15 +127,33 @@ def _check(root: Path, made: Path, report: Callable[[str], None]) -> int:
     return 0
 
 
-def _swap(made: Path, target: Path, old: Path) -> None:
+def _prefix(target: Path) -> str:
+    return f".{target.name}-"
+
+
+def recover(target: Path) -> None:
+    """Clean up after a build that was killed; nobody else may be building.
+
+    A folder cannot be replaced in one step everywhere: between two renames the old site has left
+    and the new one has not come. A build killed there leaves the old one beside it, and here it
+    returns.
+    """
+    for left in target.parent.glob(f"{_prefix(target)}*"):
+        if not target.exists() and (left / "old").is_dir():
+            (left / "old").rename(target)
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def swap(made: Path, target: Path, old: Path) -> None:
     """Put the new folder in the place of the old one; the old one returns if that fails."""
     made.chmod(0o755)
-    if target.exists():
-        target.rename(old)
-    try:
-        made.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
+    with undisturbed():
+        if target.exists():
+            target.rename(old)
+        try:
+            made.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
     shutil.rmtree(old, ignore_errors=True)

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -256,10 +257,13 @@ def write(root: Path, made: Plan) -> int:
     wanted = {f"docs/{name}": data for name, data in made.files.items()} | beside
     try:
         build.mkdir(exist_ok=True)
-        with _alone(build), tempfile.TemporaryDirectory(prefix=".stage-", dir=build) as folder:
-            changed = _prepare(build, Path(folder), wanted)
-            with _undisturbed():
-                return _replace(build, Path(folder), wanted, changed)
+        with alone(build / ".stage.lock"):
+            for left in build.glob(".stage-*"):  # of a stage that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=".stage-", dir=build) as folder:
+                changed = _prepare(build, Path(folder), wanted)
+                with undisturbed():
+                    return _replace(build, Path(folder), wanted, changed)
     except OSError as error:
         raise _cannot(error, build) from error
 
@@ -312,19 +316,33 @@ def _replace(build: Path, folder: Path, wanted: dict[str, bytes], changed: list[
 
 
 @contextmanager
-def _alone(build: Path) -> Iterator[None]:
-    """Let one stage write at a time: `make site` may run beside `make serve`."""
-    with (build / ".stage.lock").open("a") as lock:
+def alone(path: Path) -> Iterator[None]:
+    """Hold a lock file: `make site` may run beside `make serve`, one of them writes at a time."""
+    with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold Ctrl-C and termination back while files are moved into place (milliseconds)."""
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+def undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and termination back while files are moved into place (milliseconds).
+
+    By handlers, not by a mask: a mask holds for one thread, and drawing a chart leaves others.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals do not come here
+        yield
+        return
+    came: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        came.append(number)
+
+    held = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in held}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for late in dict.fromkeys(came):
+            signal.raise_signal(late)

@@ -81,6 +81,13 @@ def test_a_chart_follows_the_palette(tmp_path: Path) -> None:
     assert smallest >= 13.1  # shrunk to 92 % before it scrolls: 12 px
 
 
+def test_lines_are_told_apart_without_colour(tmp_path: Path) -> None:
+    picture = chart.draw(tmp_path, Chart(spec=SPEC))
+    dashes = re.findall(r'stroke="var\(--chart-\d\)"[^>]*stroke-dasharray="([^"]+)"', picture)
+    dashes += re.findall(r'stroke-dasharray="([^"]+)"[^>]*stroke="var\(--chart-\d\)"', picture)
+    assert {"1,0", "8,4"} <= set(dashes)
+
+
 @pytest.mark.parametrize(
     ("changed", "what"),
     [

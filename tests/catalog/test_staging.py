@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog import site as building
 from catalog import stage as staging
 from catalog.__main__ import INTERRUPTED, main
 from catalog.contracts import check
@@ -20,6 +21,7 @@ from catalog.load import load
 from catalog.markdown import parse_document
 from catalog.problem import Problem
 from catalog.results import Verified, VerifiedFile
+from catalog.site import recover, swap
 from catalog.snippets import Snippet
 from tests.catalog.test_results import RESULT
 from tests.catalog.test_snippets import GOOD
@@ -178,6 +180,31 @@ def test_bad_input_names_its_line_and_its_mend(
     assert (found.path, found.line) == (PAGE, FRONT.count("\n") + line)
     assert what in found.what
     assert mend in found.mend
+
+
+def test_a_chart_says_on_what_it_was_measured_and_shows_its_numbers(repo: Path) -> None:
+    environment = {"cpu": "A & B", "cores": 2, "system": "Linux", "python": "3.11.7"}
+    environment |= {"servers": {"valkey": "9.1.2", "nginx": "1.31.3"}}
+    spec = {
+        "data": {"values": [{"n": 1, "ms": 0.5}]},
+        "mark": "bar",
+        "encoding": {"x": {"field": "n", "type": "ordinal"}},
+    }
+    result = RESULT | {
+        "environment": environment,
+        "packages": {"redis": "8.1.0"},
+        "uses": {"snippets/rate_limiting/counter.py": "0"},
+        "charts": {"latency": {"spec": spec}},
+    }
+    place = repo / "evidence/results/rate-limiting.json"
+    place.write_text(json.dumps(result), encoding="utf-8")
+    text, problems = expanded(repo, '```{.chart title="t" alt="a"}\nrate-limiting/latency\n```\n')
+    assert problems == []
+    assert (
+        "<small>Measured 2026-11-22 on A &amp; B, Linux, 2 cores "
+        "with Python 3.11.7, Valkey 9.1.2, redis 8.1.0.</small>"
+    ) in text
+    assert "    | n | ms |" in text
 
 
 @pytest.fixture
@@ -359,6 +386,75 @@ def test_a_file_in_the_place_of_build_is_one_message(
     (repo / "build").write_text("", encoding="utf-8")
     assert main(["--root", str(repo), "stage"]) == 1
     assert "Mend:" in capsys.readouterr().err
+
+
+def test_what_a_killed_stage_left_is_cleaned_up_by_the_next(staged: Path) -> None:
+    (staged / "build/.stage-dead/docs").mkdir(parents=True)
+    (staged / "build/docs/index.md").unlink()
+    said: list[str] = []
+    assert staging.stage(staged, report=said.append) == 0
+    assert said[-1].endswith(", 1 changed")
+    assert not (staged / "build/.stage-dead").exists()
+
+
+def test_a_site_whose_build_was_killed_between_two_renames_returns(tmp_path: Path) -> None:
+    target, left = tmp_path / "site", tmp_path / ".site-dead"
+    (left / "old").mkdir(parents=True)
+    (left / "old/index.html").write_text("old", encoding="utf-8")
+    recover(target)
+    assert (target / "index.html").read_text(encoding="utf-8") == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["site"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_swap_that_fails_leaves_the_old_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    target = tmp_path / "site"
+    if before:
+        target.mkdir()
+        (target / "index.html").write_text("old", encoding="utf-8")
+    made = tmp_path / "made"
+    made.mkdir()
+
+    def vanish(path: Path, mode: int) -> None:  # as when a disk fills up or a folder is taken away
+        assert mode == 0o755
+        path.rmdir()
+
+    monkeypatch.setattr(Path, "chmod", vanish)
+    with pytest.raises(FileNotFoundError):
+        swap(made, target, tmp_path / "old")
+    assert target.exists() == before
+    assert not (tmp_path / "old").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (PermissionError(13, "Denied", "/x/site"), (1, "site: cannot write /x/site: Denied. Mend")),
+        (KeyboardInterrupt(), (INTERRUPTED, "site: interrupted; what was there before is ")),
+    ],
+)
+def test_a_site_that_cannot_be_finished_is_one_message_and_changes_nothing(
+    staged: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: BaseException,
+    expected: tuple[int, str],
+) -> None:
+    status, said = expected
+    (staged / "site").mkdir()
+    (staged / "site/index.html").write_text("old", encoding="utf-8")
+    before = tree(staged / "site")
+
+    def fails(*_: object, **__: object) -> int:
+        raise fault
+
+    monkeypatch.setattr(building, "render", fails)
+    assert main(["--root", str(staged), "site"]) == status
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert tree(staged / "site") == before
+    assert list(staged.glob(".site-*")) == []
 
 
 def test_an_interrupt_leaves_everything_as_it_was(

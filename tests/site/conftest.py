@@ -16,8 +16,6 @@ from pytest_markdown_docs._runners import DefaultRunner, register_runner
 from pytest_markdown_docs.definitions import FenceTestDefinition
 from pytest_markdown_docs.plugin import MarkdownTextFile
 
-from catalog.markdown import fences
-from catalog.stage import stage
 from tests.browser.conftest import build
 from tests.browser.site import REPO_URL, ROOT, SITE_URL
 
@@ -29,6 +27,8 @@ class StagedFences:
 
     def parse(self, text: str) -> list[Token]:
         """Give one token for each Python fence that is to be executed."""
+        from catalog.markdown import fences  # a fault in it must not end the whole run
+
         tokens = []
         for fence in fences(text):
             if fence.language not in {"python", "py", "python3"}:
@@ -69,29 +69,62 @@ class Once(DefaultRunner):
             raise FenceTypeError(str(error)).with_traceback(error.__traceback__) from error
 
 
-def executed(root: Path) -> list[str]:
-    """Stage the site and give the pages that have a fence to execute."""
-    said: list[str] = []
-    if stage(root, report=said.append):
-        raise pytest.Collector.CollectError("\n".join(said))
-    rows = json.loads((root / "build" / "fences.json").read_text(encoding="utf-8"))
-    return sorted({row["page"] for row in rows if row["kind"] == "executed"})
+class StagingError(Exception):
+    """The site cannot be staged."""
+
+
+class Staged(pytest.Item):
+    """Fails when the site cannot be staged: nothing else can be said about its fences."""
+
+    said = ""
+
+    def runtest(self) -> None:
+        """Fail with what staging said."""
+        if self.said:
+            raise StagingError(self.said)
+
+    def repr_failure(
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None
+    ) -> str:
+        """Show what staging said, and no traceback: the fault is in the words, not in a test."""
+        if isinstance(excinfo.value, StagingError):
+            return f"python -m catalog stage failed:\n{excinfo.value}"
+        return str(super().repr_failure(excinfo, style=style))  # type: ignore[arg-type] # as given
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Name this item in the report."""
+        return self.path, 0, self.name
 
 
 class ExecutedFences(pytest.File):
-    """Collects the staged pages that have a fence to execute."""
+    """Collects the staged pages that have a fence to execute, and whether they could be staged.
 
-    def collect(self) -> Iterable[pytest.Collector]:
-        for page in executed(ROOT):
-            yield MarkdownPage.from_parent(self, path=ROOT / "build" / "docs" / page)
+    Staging runs in a process of its own: a fault in it fails one item, never the collection.
+    """
+
+    root = ROOT
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        command = [sys.executable, "-m", "catalog", "--root", str(self.root), "stage", "--quiet"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+        item = Staged.from_parent(self, name="every_page_is_staged")
+        item.said = (done.stderr.strip() or "no reason given") if done.returncode else ""
+        yield item
+        if done.returncode:
+            return
+        rows = json.loads((self.root / "build" / "fences.json").read_text(encoding="utf-8"))
+        for page in sorted({row["page"] for row in rows if row["kind"] == "executed"}):
+            yield MarkdownPage.from_parent(self, path=self.root / "build" / "docs" / page)
 
 
 class MarkdownPage(MarkdownTextFile):
     """One staged page; its embedded fences are tested where their code is."""
 
     def collect(self) -> Iterable[pytest.Item]:
-        rows = json.loads((ROOT / "build" / "fences.json").read_text(encoding="utf-8"))
-        page = self.path.relative_to(ROOT / "build" / "docs").as_posix()
+        assert isinstance(self.parent, ExecutedFences)
+        build = self.parent.root / "build"
+        rows = json.loads((build / "fences.json").read_text(encoding="utf-8"))
+        page = self.path.relative_to(build / "docs").as_posix()
         lines = {row["line"] for row in rows if row["page"] == page and row["kind"] == "executed"}
         for item in super().collect():  # type: ignore[no-untyped-call] # the plugin has no types
             if item.test_definition.start_line in lines:
@@ -145,7 +178,8 @@ def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Built:
     copy = shared / "firedrill"
     with (shared / "site.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "site.built").exists():
-            build(copy)
-            (shared / "site.built").touch()
+        outcome = shared / "site.outcome"
+        if not outcome.exists():
+            outcome.write_text(build(copy), encoding="utf-8")
+        assert outcome.read_text(encoding="utf-8") == ""
     return Built(copy, copy / "site", SITE_URL)

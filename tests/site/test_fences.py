@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from catalog.markdown import fences
 from catalog.snippets import strip
+from tests.browser.conftest import NOT_SOURCE
+from tests.browser.site import ROOT
 from tests.site.conftest import Built, StagedFences
 
 KINDS = {"embedded", "executed", "exempt"}
@@ -141,7 +144,9 @@ def test_fences_in_tabs_and_admonitions_are_seen() -> None:
 def test_a_fence_that_raises_type_error_runs_once(pytester: pytest.Pytester) -> None:
     source = Path(__file__).parent / "conftest.py"
     runner = re.search(
-        r"class FenceTypeError.*?(?=\n\n\ndef )", source.read_text(encoding="utf-8"), re.DOTALL
+        r"class FenceTypeError.*?(?=\n\n\nclass StagingError)",
+        source.read_text(encoding="utf-8"),
+        re.DOTALL,
     )
     assert runner is not None
     head = (
@@ -154,3 +159,48 @@ def test_a_fence_that_raises_type_error_runs_once(pytester: pytest.Pytester) -> 
     result = pytester.runpytest_subprocess("--markdown-docs", "-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     assert (pytester.path / "runs").read_text(encoding="utf-8") == "x"
+
+
+FENCES = """
+from pathlib import Path
+
+from tests.site import conftest
+from tests.site.conftest import pytest_collect_file, pytest_markdown_docs_markdown_it
+
+conftest.HERE = Path(__file__).parent
+conftest.ExecutedFences.root = Path(__file__).parent / "repository"
+"""
+
+
+def run_fences(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Collect the fences of the repository beside the tests, next to a test of something else."""
+    pytester.makeconftest(FENCES)
+    pytester.makepyfile(test_fences="", test_other="def test_goes_on(): pass")
+    files = ("test_fences.py", "test_other.py")
+    python_path = ("-o", f"pythonpath={ROOT}")
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *python_path, *files, *arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [[], ["-n", "2"]])
+def test_a_staging_problem_is_one_failing_item(pytester: pytest.Pytester, how: list[str]) -> None:
+    (pytester.path / "repository").mkdir()
+    result = run_fences(pytester, *how)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*python -m catalog stage failed:*", "*Mend:*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.slow
+def test_executed_fences_are_tests_of_their_own(pytester: pytest.Pytester) -> None:
+    repository = pytester.path / "repository"
+    shutil.copytree(ROOT, repository, ignore=NOT_SOURCE)
+    page = "---\ntitle: A\ndescription: A page of fences\n---\n\n"
+    good = "```python\nx = 1\n```\n"
+    nested = "!!! note\n\n    ```{.python continuation}\n    assert x == 1\n    ```\n"
+    (repository / "docs/about/fences.md").write_text(
+        f"{page}{good}\n{nested}\n```python\nassert 1 == 2\n```\n", encoding="utf-8"
+    )
+    result = run_fences(pytester)
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(["*FAILED*fences.md*"])
