@@ -127,8 +127,13 @@ def _dashed(part: dict[str, Any]) -> dict[str, Any]:
     kind = mark.get("type") if isinstance(mark, dict) else mark
     colour = encoding.get("color", {})
     if kind == "line" and "field" in colour and "strokeDash" not in encoding:
-        dash = {name: value for name, value in colour.items() if name != "scale"}
-        made["encoding"] = encoding | {"strokeDash": dash | {"scale": {"range": _DASHES}}}
+        series = {name: value for name, value in colour.items() if name not in {"scale", "sort"}}
+        # An order written as `sort` keeps Vega-Lite from drawing one legend for both.
+        order = {"domain": colour["sort"]} if isinstance(colour.get("sort"), list) else {}
+        made["encoding"] = encoding | {
+            "color": series | {"scale": colour.get("scale", {}) | order},
+            "strokeDash": series | {"scale": {"range": _DASHES} | order},
+        }
     return made
 
 

@@ -82,7 +82,12 @@ def test_a_chart_follows_the_palette(tmp_path: Path) -> None:
 
 
 def test_lines_are_told_apart_without_colour(tmp_path: Path) -> None:
-    picture = chart.draw(tmp_path, Chart(spec=SPEC))
+    colour = {"field": "who", "type": "nominal", "title": None, "sort": ["a|b", "other"]}
+    encoding = SPEC["encoding"]
+    assert isinstance(encoding, dict)
+    spec = SPEC | {"encoding": encoding | {"color": colour}}
+    picture = chart.draw(tmp_path, Chart(spec=spec))
+    assert len(re.findall(r">a\|b</text>", picture)) == 1  # one legend, for colour and dash
     dashes = re.findall(r'stroke="var\(--chart-\d\)"[^>]*stroke-dasharray="([^"]+)"', picture)
     dashes += re.findall(r'stroke-dasharray="([^"]+)"[^>]*stroke="var\(--chart-\d\)"', picture)
     assert {"1,0", "8,4"} <= set(dashes)
