@@ -477,7 +477,11 @@ class _Page:
         needs = sorted({need for snippet in used if snippet for need in snippet.needs})
         software = [f"Python {place['python']}"] if place.get("python") else []
         software += filter(None, (server_version(need, versions) for need in needs))
-        software += [f"{name} {version}" for name, version in sorted(result.packages.items())]
+        software += [
+            f"{name} {version}"
+            for name, version in sorted(result.packages.items())
+            if name != "altair"  # it draws what was measured
+        ]
         told = [f"on {', '.join(machine)}"] if machine else []
         told += [f"with {', '.join(software)}"] if software else []
         return f"Measured {' '.join([result.measured, *told])}."

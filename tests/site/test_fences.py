@@ -202,5 +202,5 @@ def test_executed_fences_are_tests_of_their_own(pytester: pytest.Pytester) -> No
         f"{page}{good}\n{nested}\n```python\nassert 1 == 2\n```\n", encoding="utf-8"
     )
     result = run_fences(pytester)
-    result.assert_outcomes(passed=4, failed=1)
+    assert result.parseoutcomes() == {"passed": 4, "failed": 1}, result.stdout.str()
     result.stdout.fnmatch_lines(["*FAILED*fences.md*"])
