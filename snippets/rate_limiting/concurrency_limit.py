@@ -14,9 +14,10 @@ times slower, the same rate means ten times the work in flight, and a rate
 limit notices nothing. Use this beside a rate limit, in front of whatever slows
 down under load.
 
-The limit adapts by AIMD, as TCP does: while requests finish in time and the
-limit is in use it grows by one per `limit` requests, and each late one cuts it
-by a tenth. Set `most` equal to `least` for a fixed limit.
+The limit adapts by AIMD: while requests finish in time and the limit is in use
+it grows by one per `limit` requests, and each late one cuts it by a tenth. (TCP
+cuts once a round trip: a crowd of late requests cuts deeper here.) Set `most`
+equal to `least` for a fixed limit.
 
 Bound: at most `most` requests in flight at any time, in this process. Nothing
 waits in a queue: what does not fit is refused at once, with 503.

@@ -20,8 +20,9 @@ Cost: one number, O(1).
 
 One process, one event loop: there is no lock inside.
 
-Source: Turner, "New directions in communications (or which way to the
-information age?)", 1986, https://doi.org/10.1109/MCOM.1986.1092946
+Source: RFC 2475 section 2.3.3.3 (shapers),
+https://www.rfc-editor.org/rfc/rfc2475#section-2.3.3.3. Not to be confused with
+the leaky bucket of Turner, 1986, which is a meter and delays nothing.
 """
 
 import asyncio

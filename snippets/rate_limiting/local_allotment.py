@@ -16,14 +16,16 @@ bottleneck.
 
 Bound: the shared limiter's own, plus size - 1 per process and key: units taken
 earlier may be spent up to `hold` seconds later. Units that nobody spends are
-lost, never given twice, so a small limit needs a small `size`.
+lost, never given twice. So it pays only while one process spends an allotment
+within `hold`: `size` at most that key's requests a second there, times `hold`.
+Beyond, the shared limiter runs dry and each request costs two calls.
 Cost: one shared call per `size` requests; O(1) memory per key, and at most
 `max_keys` keys (the oldest allotment is given up).
 
 One process, one thread: there is no lock inside.
 
-Source: Google SRE book, chapter "Handling overload",
-https://sre.google/sre-book/handling-overload/
+Related: Google SRE book, chapter "Handling overload", whose limits are pushed
+to the tasks, not pulled, https://sre.google/sre-book/handling-overload/
 """
 
 from collections import OrderedDict

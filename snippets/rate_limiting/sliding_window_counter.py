@@ -13,7 +13,7 @@ It keeps the count of this window and of the one before, and assumes that the
 previous window's requests came evenly. Use it for large limits on traffic that
 is not hostile. An attacker breaks the assumption by sending them all at once.
 
-Bound: any half-open window of `window` seconds admits less than 2 * limit.
+Bound: any half-open window of `window` seconds admits at most 2 * limit - 1.
 Cost: O(1) memory per active key, amortised O(1) time per hit.
 Arithmetic is in whole microseconds, so that a client that waits `retry_after`
 is admitted and not turned away by a rounding error.

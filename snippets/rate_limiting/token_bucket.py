@@ -49,7 +49,8 @@ class Decision(NamedTuple):
 class TokenBucket:
     """`rate` tokens a second per key, at most `burst` at once.
 
-    `rate` and `burst` may be changed while it runs. A burst of 0 is closed.
+    `rate` and `burst` may be changed while it runs: the tokens left stay, up
+    to the new burst. A burst of 0 is closed.
     """
 
     def __init__(
