@@ -61,6 +61,16 @@ def test_pages_of_the_sidebar_lead_on(built: Built) -> None:
     assert set(leading) == found.keys() - outside
 
 
+def test_every_section_of_a_scenario_has_a_permalink_to_itself(built: Built) -> None:
+    for address, text in pages(built.site).items():
+        if not re.fullmatch(r"scenarios/[^/]+/index\.html", address):
+            continue
+        headings = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', text, re.DOTALL)
+        assert headings, address
+        for name, inner in headings:
+            assert f'class="headerlink" href="#{name}"' in inner, (address, name)
+
+
 def test_the_second_stage_writes_nothing(built: Built) -> None:
     before = {f: f.stat().st_mtime_ns for f in (built.root / "build/docs").rglob("*")}
     done = built.run("stage")
