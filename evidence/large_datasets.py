@@ -253,7 +253,7 @@ MEASURED_ENGINES = {
     "duckdb": "DuckDB",
     "polars": "Polars",
 }
-CSV_ROWS = 1_000_000
+CSV_ROWS = 4_000_000
 CSV_FILES = 4
 
 
@@ -545,10 +545,10 @@ def bars(rows: list[dict[str, Any]], name: str, number: str) -> dict[str, Any]:
     text = {"field": number, "type": "quantitative", "format": ".3~s" if large else ",.3~r"}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": 190,
+        "width": 180,
         "height": 26 * len(rows),
         # The longest bar has its number to the right of it.
-        "padding": {"left": 18, "right": 24, "top": 5, "bottom": 5},
+        "padding": {"left": 18, "right": 44, "top": 5, "bottom": 5},
         "data": {"values": rows},
         "encoding": {"y": y, "x": x},
         "layer": [
@@ -575,7 +575,8 @@ def lines(
             "type": "nominal",
             "title": None,
             "sort": order,
-            "legend": {"columns": 2},
+            # A stroke, long enough to show its dashes.
+            "legend": {"columns": 2, "symbolType": "stroke", "symbolSize": 900},
         }
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",

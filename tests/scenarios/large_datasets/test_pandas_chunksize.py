@@ -25,7 +25,7 @@ with engine.connect().execution_options(stream_results={stream}) as conn:
 
 
 @pytest.mark.slow
-def test_chunksize_holds_the_whole_result_unless_the_connection_streams(postgres_url: str) -> None:
+def test_chunksize_holds_every_row_unless_the_connection_streams(postgres_url: str) -> None:
     nothing = peak(postgres_url, rows=1, stream=False)
     assert peak(postgres_url, rows=ROWS, stream=False) - nothing >= 15 * MIB
     assert peak(postgres_url, rows=ROWS, stream=True) - nothing <= 10 * MIB
