@@ -14,9 +14,10 @@ when the next unit would arrive if all so far had come evenly spaced. A request
 passes if it is not further ahead of that schedule than the burst allows.
 
 Bound: any half-open window of `window` seconds admits at most burst + limit.
-Cost: one integer per active key, amortised O(1) time per hit.
+Cost: one integer per active key, O(1) time per hit: each hit forgets at most
+two keys that are idle.
 Times are whole microseconds. The spacing is rounded up to the next one, so the
-rate is never exceeded; above 10,000 units a second that costs over 1 %.
+rate is never exceeded; above 10,000 units a second that can cost over 1 %.
 
 One process, one thread (or one event loop): there is no lock inside.
 
@@ -24,6 +25,7 @@ Source: ITU-T I.371, https://www.itu.int/rec/T-REC-I.371; for APIs: Brandur
 Leach, "Rate Limiting, Cells, and GCRA", https://brandur.org/rate-limiting
 """
 
+import itertools
 import math
 from collections import OrderedDict
 from typing import NamedTuple
@@ -49,12 +51,13 @@ def gcra(
 ) -> tuple[int, int]:
     """Return the new TAT and the wait, all in microseconds.
 
-    A wait of 0 or less means that the request passes; otherwise the TAT is
-    unchanged. `spacing` is the time that one unit takes at the full rate.
+    A wait of 0 means that the request passes; otherwise nothing is added to
+    the TAT. `spacing` is the time that one unit takes at the full rate.
     """
-    new_tat = max(tat, now) + cost * spacing
-    wait = new_tat - burst * spacing - now
-    return (tat, wait) if wait > 0 else (new_tat, 0)
+    full = now + burst * spacing
+    tat = min(max(tat, now), full)  # a higher limit may have left more behind
+    new_tat = tat + cost * spacing
+    return (new_tat, 0) if new_tat <= full else (tat, new_tat - full)
     # --8<-- [end:core]
 
 
@@ -71,23 +74,38 @@ class Gcra:
         self.set_limit(limit, window, burst)
 
     def set_limit(self, limit: int, window: float, burst: int) -> None:
-        """Change the limit; what has been used stays used."""
+        """Change the limit.
+
+        Each key keeps the time when it has its whole burst again, or takes
+        that of a bucket emptied now, whichever comes first.
+
+        Raises:
+            ValueError: no whole number of 0 or more, or no window above 0.
+        """
+        if not (_whole(limit) and _whole(burst) and 0 < window < math.inf):
+            raise ValueError(
+                "need whole numbers >= 0 and a window > 0 seconds, not"
+                f" limit {limit}, window {window}, burst {burst}"
+            )
         self._burst = burst if limit else 0
         self._spacing = math.ceil(window * SECOND / limit) if limit else 1
 
     def hit(self, key: str, now: float, cost: int = 1) -> Decision:
         """Ask to pass `cost` units at `now`, a monotonic time in seconds.
 
+        Take time.monotonic(): a float as large as time.time() has no room for
+        microseconds, and who waits as told may come one too early.
+
         Raises:
             ValueError: `cost` is not a whole number of 1 or more.
         """
-        if not cost >= 1 or cost % 1:
+        if not (_whole(cost) and cost):
             raise ValueError(f"cost must be a whole number >= 1, not {cost}")
         self._now = at = max(self._now, round(now * SECOND))  # never goes back
         self._forget_idle_keys()
         tat = self._tats.get(key, at)
         tat, wait = gcra(tat, at, self._spacing, self._burst, cost)
-        if not wait:
+        if cost <= self._burst:  # also when refused: the TAT may have been cut
             self._tats[key] = tat
             self._tats.move_to_end(key)
         ahead = max(0, tat - at)
@@ -105,11 +123,15 @@ class Gcra:
 
     def _forget_idle_keys(self) -> None:
         """Drop keys whose TAT has passed: they equal unknown keys."""
-        while self._tats:
-            key, tat = next(iter(self._tats.items()))
+        for key, tat in list(itertools.islice(self._tats.items(), 2)):
             if tat > self._now:
                 return
             del self._tats[key]
+
+
+def _whole(number: object) -> bool:
+    """Say whether this is an int of 0 or more, and neither True nor False."""
+    return type(number) is int and number >= 0
 
 
 # --8<-- [start:demo]

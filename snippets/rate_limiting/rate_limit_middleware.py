@@ -16,8 +16,9 @@ hashing. HEAD counts like GET. WebSocket connections are passed on uncounted.
 
 A refused request gets 429 with Retry-After in whole seconds, rounded up and
 never 0, and a body that is the same for every client: it tells nobody whether
-an account exists. A request that could never pass gets 400. When the limiter
-does not answer in time, the route says whether to let the request through.
+an account exists. One that costs more than could ever pass gets 400, and where
+a limit of 0 closes the service, 503. When the limiter does not answer in time,
+the route says whether to let the request through.
 
 Source: RFC 6585 section 4 (429), RFC 9110 section 10.2.3 (Retry-After), RFC
 9457 (problem+json), draft-ietf-httpapi-ratelimit-headers-11 (RateLimit fields
@@ -27,10 +28,12 @@ and the problem type; a draft: names may still change).
 import asyncio
 import ipaddress
 import json
+import logging
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Message = MutableMapping[str, Any]
@@ -38,6 +41,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_LOG = logging.getLogger(__name__)
 
 
 # --8<-- [start:protocols]
@@ -98,24 +103,40 @@ class Limiter(Protocol):
 
 
 # --8<-- [start:key]
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
 def client_address(scope: Scope, trusted_hops: int = 0) -> str:
     """Return the network that a request comes from, as a limiter's key.
 
     Each of your proxies appends the address it was called from to
     X-Forwarded-For. Only the last `trusted_hops` entries are theirs: whatever
     stands to the left was written by the client. With fewer entries, or with
-    one that is no address, the connection's own address counts.
+    one that is no address, the connection's own address counts. The service
+    must not be reachable past those proxies.
 
     An IPv6 customer has at least 2**64 addresses, so the /64 is the key.
+
+    Raises:
+        ValueError: `trusted_hops` is below 0.
     """
-    peer, _ = scope.get("client") or ("", 0)  # a Unix socket has none
+    if trusted_hops < 0:
+        raise ValueError(f"trusted_hops must be 0 or more, not {trusted_hops}")
+    peer = (scope.get("client") or ("",))[0]  # a Unix socket has none
     forwarded = ""
     if trusted_hops:
         lines = [v for k, v in scope["headers"] if k == b"x-forwarded-for"]
         hops = b",".join(lines).decode("latin-1").split(",")
         if len(hops) >= trusted_hops:
-            forwarded = hops[-trusted_hops].strip()
+            forwarded = _without_port(hops[-trusted_hops].strip())
     return _network(forwarded) or _network(peer) or "unknown"
+
+
+def _without_port(entry: str) -> str:
+    """Some proxies write 192.0.2.7:4711 and [2001:db8::1]:4711."""
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry
 
 
 def _network(text: str) -> str:
@@ -127,6 +148,8 @@ def _network(text: str) -> str:
         return str(address)
     if address.ipv4_mapped:  # ::ffff:192.0.2.1, as dual-stack sockets give it
         return str(address.ipv4_mapped)
+    if address in _NAT64:  # all of IPv4 behind one translator
+        return str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return str(ipaddress.ip_network((int(address), 64), strict=False))
     # --8<-- [end:key]
 
@@ -134,53 +157,100 @@ def _network(text: str) -> str:
 # --8<-- [start:route]
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How `prefix` and the paths below it are treated; first match wins."""
+    """How `prefix` and the paths below it are treated; first match wins.
+
+    Raises:
+        ValueError: a prefix that is not empty does not start with a slash.
+    """
 
     prefix: str
+    """Below the mount point (root_path); "/" and "" are everything."""
     cost: int = 1
     exempt: bool = False
     """For health checks: by route, since a client can send any header."""
     fail_open: bool = True
     """Without a limiter: True lets requests pass, False answers 503."""
+
+    def __post_init__(self) -> None:
+        if self.prefix and not self.prefix.startswith("/"):
+            raise ValueError(f"{self.prefix!r} matches nothing: begin with /")
+
+    def matches(self, path: str) -> bool:
+        """Say whether `path` is the prefix or lies below it."""
+        return (path + "/").startswith(self.prefix.rstrip("/") + "/")
+
     # --8<-- [end:route]
 
 
 # --8<-- [start:guard]
+class CrowdedError(Exception):
+    """Too many requests wait for the limiter; that is no outage: refuse."""
+
+
 @dataclass(slots=True)
 class Guard:
     """Ask a limiter within `timeout`, and leave it alone while it is down.
 
-    This is a circuit breaker: after a failure nobody asks for `cooldown`
-    seconds; then one request tries for all.
+    This is a circuit breaker: after `patience` failures in a row nobody asks
+    for `cooldown` seconds; then one request tries for all. Failures at the
+    same moment are one. Requests that are asking when the limiter falls silent
+    wait one `timeout` each. A hit given up may still be charged.
     """
 
+    outage: tuple[type[Exception], ...]
+    """What means "no answer", beside a timeout; () for a limiter in process.
+    For redis-py (OSError, RedisError): its ConnectionError is no OSError. What
+    is not listed becomes a 500."""
     timeout: float = 0.05
     """Seconds to wait for an answer."""
+    patience: int = 3
+    """Failures in a row that are an outage."""
     cooldown: float = 1.0
     """Seconds between attempts while the limiter is down."""
-    outage: tuple[type[Exception], ...] = (OSError,)
-    """What means "no answer"; for redis-py add redis.RedisError."""
+    most_waiting: int = 30
+    """Requests that may wait at once. More are refused on every route: else a
+    client could send a crowd, wait for time-outs and pass where they open."""
     clock: Callable[[], float] = time.monotonic
     """Monotonic time in seconds."""
-    _open_until: float | None = None
+    _failures: int = field(default=0, init=False)
+    _try_at: float = field(default=0.0, init=False)
+    _trying: bool = field(default=False, init=False)
+    _waiting: int = field(default=0, init=False)
 
     async def ask(
         self, limiter: Limiter, key: str, cost: int
     ) -> Decision | None:
-        """Return the limiter's answer, or None if there is none."""
-        if self._open_until is not None:
-            if self.clock() < self._open_until:
-                return None
-            self._open_until = self.clock() + self.cooldown
+        """Return the limiter's answer, or None if there is none.
+
+        Raises:
+            CrowdedError: `most_waiting` requests wait already.
+        """
+        before = self._failures
+        down = before >= self.patience
+        if down and (self._trying or self.clock() < self._try_at):
+            return None
+        if self._waiting >= self.most_waiting:
+            raise CrowdedError
+        self._waiting += 1
+        self._trying = down
         failures: tuple[type[Exception], ...] = (TimeoutError, *self.outage)
         try:
             async with asyncio.timeout(self.timeout):
                 decision = await limiter.hit(key, cost)
-        except failures:
-            self._open_until = self.clock() + self.cooldown
+        except failures as error:
+            if self._failures == before:  # nobody has told it meanwhile
+                self._failures += 1
+                self._try_at = self.clock() + self.cooldown
+                _LOG.warning("no answer from the rate limiter: %r", error)
             return None
-        self._open_until = None
-        return decision
+        else:
+            if down or self._failures < self.patience:
+                self._failures = 0
+            return decision
+        finally:
+            self._waiting -= 1
+            if down:
+                self._trying = False
         # --8<-- [end:guard]
 
 
@@ -191,27 +261,31 @@ class RateLimitMiddleware:
     Args:
         app: the application to protect.
         limiter: what decides.
+        guard: how long to wait for the limiter, and what counts as an outage.
         key: who is asking; a signed-in user's id if there is one, else
             `client_address` with the number of your own proxies.
         routes: exceptions, most specific first; the rest costs 1, fails open.
-        guard: how long to wait for the limiter, and what counts as an outage.
+
+    Raises:
+        ValueError: a policy's name does not fit into a header.
     """
 
     def __init__(
         self,
         app: App,
         limiter: Limiter,
+        *,
+        guard: Guard,
         key: Callable[[Scope], str] = client_address,
         routes: Sequence[Route] = (),
-        guard: Guard | None = None,
     ) -> None:
         self.app = app
         self.limiter = limiter
         self.key = key
         self.routes = tuple(routes)
-        self.guard = guard or Guard()
+        self.guard = guard
         self._policy = ", ".join(
-            f'"{p.name}";q={p.limit};w={math.ceil(p.window)}'
+            f"{_quoted(p.name)};q={p.limit};w={math.ceil(p.window)}"
             for p in limiter.policies
         )
 
@@ -223,36 +297,52 @@ class RateLimitMiddleware:
         if route.exempt:
             return await self.app(scope, receive, send)
         key = self.key(scope)
-        decision = await self.guard.ask(self.limiter, key, route.cost)
+        try:
+            decision = await self.guard.ask(self.limiter, key, route.cost)
+        except CrowdedError:
+            return await _problem(send, _UNAVAILABLE, self.guard.timeout)
         if decision is None:
             if route.fail_open:
                 return await self.app(scope, receive, send)
             return await _problem(send, _UNAVAILABLE, self.guard.cooldown)
-        if decision.allowed:
-            fields = self._fields(decision, decision.reset_after)
-            return await self.app(scope, receive, _adding(send, fields))
+        if not decision.allowed:
+            return await self._refuse(send, decision, route.cost)
+        fields = self._fields(decision, decision.reset_after)
+        return await self.app(scope, receive, _adding(send, fields))
+
+    async def _refuse(self, send: Send, decision: Decision, cost: int) -> None:
         if math.isinf(decision.retry_after):
-            return await _problem(send, _TOO_COSTLY)
+            closed = cost == 1 or self._closed(decision)
+            await _problem(send, _UNAVAILABLE if closed else _TOO_COSTLY)
+            return
         # Retry-After must not end before the window that RateLimit states.
         fields = self._fields(decision, decision.retry_after)
         body = {**_EXCEEDED, "violated-policies": [*decision.violated]}
-        return await _problem(send, body, decision.retry_after, fields)
+        await _problem(send, body, decision.retry_after, fields)
 
     def _route(self, scope: Scope) -> Route:
         if scope["type"] != "http":  # lifespan, websocket
             return Route("", exempt=True)
-        path = scope["path"] + "/"
-        matches = (r for r in self.routes if path.startswith(r.prefix + "/"))
-        return next(matches, Route(""))
+        path = scope["path"]
+        mount = scope.get("root_path", "").rstrip("/")
+        if path == mount or path.startswith(mount + "/"):
+            path = path.removeprefix(mount)
+        return next((r for r in self.routes if r.matches(path)), Route(""))
+
+    def _closed(self, decision: Decision) -> bool:
+        """Say whether a limit of 0 refuses, and not the request's cost."""
+        limits = {p.name: p.limit for p in self.limiter.policies}
+        return any(limits.get(name) == 0 for name in decision.violated)
 
     def _fields(
         self, decision: Decision, seconds: float
     ) -> list[tuple[bytes, bytes]]:
-        limit = f'"{decision.policy}";r={decision.remaining}'
-        seconds = max(1, math.ceil(seconds))
+        limit = f"{_quoted(decision.policy)};r={decision.remaining}"
+        if not math.isinf(seconds):
+            limit += f";t={max(1, math.ceil(seconds))}"
         return [
             (b"ratelimit-policy", self._policy.encode()),
-            (b"ratelimit", f"{limit};t={seconds}".encode()),
+            (b"ratelimit", limit.encode()),
         ]
         # --8<-- [end:middleware]
 
@@ -264,8 +354,13 @@ _EXCEEDED = {
     "title": "Too many requests",
     "status": 429,
 }
-_TOO_COSTLY = {"title": "This request exceeds the whole quota", "status": 400}
-_UNAVAILABLE = {"title": "Service unavailable", "status": 503}
+# Without a type, the title is the status phrase (RFC 9457 section 4.2.1).
+_TOO_COSTLY = {
+    "title": "Bad Request",
+    "status": 400,
+    "detail": "This request exceeds the whole quota",
+}
+_UNAVAILABLE = {"title": "Service Unavailable", "status": 503}
 
 
 async def _problem(
@@ -289,6 +384,13 @@ async def _problem(
     await send({**start, "headers": headers})
     await send({"type": "http.response.body", "body": content})
     # --8<-- [end:answers]
+
+
+def _quoted(name: str) -> str:
+    """Return a policy's name as a header string (RFC 9651)."""
+    if not re.fullmatch(r"[ !#-\[\]-~]+", name):
+        raise ValueError(f"printable ASCII without quotes, not {name!r}")
+    return f'"{name}"'
 
 
 def _adding(send: Send, fields: list[tuple[bytes, bytes]]) -> Send:
@@ -346,7 +448,7 @@ async def _hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def demo() -> None:
     """Send three requests where two are allowed."""
-    app = RateLimitMiddleware(_hello, _TwoEach())
+    app = RateLimitMiddleware(_hello, _TwoEach(), guard=Guard(outage=()))
 
     async def receive() -> Message:
         return {"type": "http.request"}

@@ -8,6 +8,7 @@ import time
 from typing import NamedTuple
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from snippets.rate_limiting.gcra import Gcra
 from snippets.rate_limiting.rate_limit_middleware import (
@@ -71,4 +72,5 @@ def limiter() -> Limiter:
 def create() -> RateLimitMiddleware:
     """Make the application; `uvicorn --factory` calls this."""
     routes = [Route("/ready", exempt=True)]
-    return RateLimitMiddleware(hello, limiter(), routes=routes, guard=Guard(timeout=5.0))
+    guard = Guard(outage=(OSError, RedisError), timeout=5.0)
+    return RateLimitMiddleware(hello, limiter(), routes=routes, guard=guard)

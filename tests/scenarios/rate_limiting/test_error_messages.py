@@ -1,8 +1,8 @@
 """The error messages that lead to the page are the ones a reader sees, and no others are listed."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,20 @@ import uvicorn
 import yaml
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import ClusterDownError, OutOfMemoryError, RedisError
+from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
+from redis.cluster import RedisCluster
+from redis.exceptions import (
+    ClusterDownError,
+    OutOfMemoryError,
+    RedisClusterException,
+    RedisError,
+)
 
 from lab import servers
 from lab.eventually import eventually
 from lab.servers.base import free_port
 from snippets.rate_limiting.rate_limit_middleware import (
+    Guard,
     Message,
     RateLimitMiddleware,
     Receive,
@@ -55,7 +63,9 @@ def full_memory() -> None:
         SyncRedisGcra(redis, POLICIES).hit("alice")
 
 
-def two_slots() -> None:
+@contextmanager
+def cluster() -> Iterator[tuple[str, Redis]]:
+    """Start a cluster of one server; the limiter's hash tag keeps a client in one slot."""
     port = str(free_port())
     settings = ("--cluster-enabled", "yes", "--cluster-port", port)
     with servers.valkey(*settings) as server, Redis.from_url(server.url) as redis:
@@ -63,12 +73,31 @@ def two_slots() -> None:
 
         def passes() -> bool:
             with suppress(ClusterDownError):
-                # The hash tag keeps all policies of one client in one slot.
                 return SyncRedisGcra(redis, POLICIES).hit("alice").allowed
             return False
 
         eventually(passes)
+        yield server.url, redis
+
+
+def two_slots() -> None:
+    with cluster() as (_, redis):
         redis.eval(SCRIPT, 2, "rate:alice:second", "rate:alice:day", 1, 1, 1, 1, 1)
+
+
+def two_slots_by_the_cluster_client() -> None:
+    with cluster() as (url, _), closing(RedisCluster.from_url(url)) as redis:
+        redis.eval(SCRIPT, 2, "rate:alice:second", "rate:alice:day", 1, 1, 1, 1, 1)
+
+
+@pytest.mark.anyio
+async def test_the_limiters_take_the_clients_of_a_cluster() -> None:
+    with cluster() as (url, _):
+        with closing(RedisCluster.from_url(url)) as redis:
+            assert SyncRedisGcra(redis, POLICIES).hit("bob").allowed
+        async with AsyncRedisCluster.from_url(url) as cluster_redis:
+            assert not (await RedisGcra(cluster_redis, POLICIES).hit("bob", cost=1000)).allowed
+            assert (await RedisGcra(cluster_redis, POLICIES).hit("carol")).allowed
 
 
 def standstill() -> None:
@@ -82,6 +111,26 @@ def standstill() -> None:
             server.resume()
 
 
+def standstill_under_asyncio() -> None:
+    async def hits(url: str, server: servers.Server) -> None:
+        async with AsyncRedis.from_url(url, socket_timeout=0.2) as redis:
+            limiter = RedisGcra(redis, POLICIES)
+            await limiter.hit("alice")
+            server.pause()
+            try:
+                await limiter.hit("alice")
+            finally:
+                server.resume()
+
+    with servers.valkey() as server:
+        asyncio.run(hits(server.url, server))
+
+
+def nobody_listens() -> None:
+    with Redis.from_url(f"redis://127.0.0.1:{free_port()}/0") as redis:
+        SyncRedisGcra(redis, POLICIES).hit("alice")
+
+
 CAUSES: dict[str, Callable[[], None]] = {
     "redis.exceptions.NoScriptError: No matching script.": forgotten_script,
     "redis.exceptions.ReadOnlyError: You can't write against a read only replica.": replica,
@@ -91,7 +140,12 @@ CAUSES: dict[str, Callable[[], None]] = {
     "redis.exceptions.ClusterCrossSlotError: Keys in request don't hash to the same slot": (
         two_slots
     ),
+    "redis.exceptions.RedisClusterException: EVAL - all keys must map to the same key slot": (
+        two_slots_by_the_cluster_client
+    ),
     "redis.exceptions.TimeoutError: Timeout reading from socket": standstill,
+    "redis.exceptions.TimeoutError: Timeout reading from 127.0.0.1:": standstill_under_asyncio,
+    "redis.exceptions.ConnectionError: Error": nobody_listens,
 }
 
 
@@ -102,7 +156,7 @@ def test_every_message_of_the_page_is_proved_here() -> None:
 
 @pytest.mark.parametrize("message", CAUSES)
 def test_the_failure_shows_this_message(message: str) -> None:
-    with pytest.raises(RedisError) as caught:
+    with pytest.raises((RedisError, RedisClusterException)) as caught:
         CAUSES[message]()
     kind = type(caught.value)
     assert f"{kind.__module__}.{kind.__qualname__}: {caught.value}".startswith(message)
@@ -118,7 +172,8 @@ async def test_a_refused_client_sees_these_words(redis_url: str) -> None:
         await send({"type": "http.response.body", "body": b"hello"})
 
     async with AsyncRedis.from_url(redis_url) as redis:
-        app = RateLimitMiddleware(hello, RedisGcra(redis, [Policy("p", 1, 60, 1)]))
+        guard = Guard(outage=(OSError, RedisError), timeout=5.0)
+        app = RateLimitMiddleware(hello, RedisGcra(redis, [Policy("p", 1, 60, 1)]), guard=guard)
         port = free_port()
         config = uvicorn.Config(app, port=port, lifespan="off", log_level="critical")
         server = uvicorn.Server(config)

@@ -92,7 +92,7 @@ def test_a_limit_or_a_burst_of_zero_is_closed(limit: int, burst: int) -> None:
     assert Gcra(limit, 10, burst).hit("a", 0) == Decision(False, 0, math.inf, 0.0)
 
 
-@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5])
+@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5, 2.0, True])
 def test_refuses_a_cost_that_is_no_count(cost: float) -> None:
     with pytest.raises(ValueError, match="whole number"):
         Gcra(limit=3, window=10, burst=3).hit("a", 0, cost)  # type: ignore[arg-type]  # the bad input
@@ -111,9 +111,96 @@ def test_a_limit_changed_while_running_holds_from_the_next_hit() -> None:
     limiter.set_limit(limit=10, window=10, burst=6)
     assert limiter.hit("a", 0.0).allowed
     limiter.set_limit(limit=10, window=10, burst=2)
-    assert limiter.hit("a", 0.0) == Decision(False, 0, 5.0, 6.0)
+    assert limiter.hit("a", 0.0) == Decision(False, 0, 1.0, 2.0)
+    assert limiter.hit("a", 1.0).allowed  # as told
     limiter.set_limit(limit=0, window=10, burst=2)
-    assert limiter.hit("a", 0.0).retry_after == math.inf
+    assert limiter.hit("a", 1.0).retry_after == math.inf
+    limiter.set_limit(limit=10, window=10, burst=2)
+    assert not limiter.hit("a", 1.0).allowed  # being closed forgave nothing
+
+
+NUMBERS = st.integers(1, 9)
+
+
+@given(
+    before=st.tuples(NUMBERS, NUMBERS, NUMBERS),
+    after=st.tuples(NUMBERS, NUMBERS, NUMBERS),
+    load=hits(),
+    cost=st.integers(1, 3),
+)
+def test_after_any_change_nobody_waits_longer_than_an_emptied_bucket_takes(
+    before: tuple[int, int, int], after: tuple[int, int, int], load: list[Hit], cost: int
+) -> None:
+    limiter = Gcra(*before)
+    now = 0.0
+    for now, units in load:
+        limiter.hit("a", now, units)
+    limiter.set_limit(*after)
+    limit, window, burst = after
+    first = limiter.hit("a", now, cost)
+    if cost > burst:
+        assert first.retry_after == math.inf
+    elif not first.allowed:
+        assert first.retry_after <= cost * (window / limit + 1e-6)
+        assert first.reset_after <= burst * (window / limit + 1e-6)
+        assert limiter.hit("a", now + first.retry_after, cost).allowed
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [((100, 60, 100), (100, 60, 10)), ((1, 3600, 10), (100, 60, 10))]
+)
+def test_after_a_change_an_emptied_key_waits_as_with_a_token_bucket(
+    before: tuple[int, float, int], after: tuple[int, float, int]
+) -> None:
+    cells, bucket = Gcra(*before), TokenBucket(before[0] / before[1], before[2])
+    for limiter in (cells, bucket):
+        assert limiter.hit("a", 0.0, before[2]).allowed
+    cells.set_limit(*after)
+    bucket.rate, bucket.burst = after[0] / after[1], after[2]
+    for now in (0.0, 0.5, 0.6, 0.6, 1.2):
+        assert cells.hit("a", now) == pytest.approx(bucket.hit("a", now), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("limit", "window", "burst"),
+    [
+        (-1, 10, 5),
+        (0.5, 10, 5),
+        (True, 10, 5),
+        (9, 10, -5),
+        (9, 10, math.nan),
+        (9, 0, 5),
+        (9, -1, 5),
+        (9, math.inf, 5),
+        (9, math.nan, 5),
+    ],
+)
+def test_refuses_a_limit_that_is_none(limit: int, window: float, burst: int) -> None:
+    with pytest.raises(ValueError, match="whole numbers >= 0 and a window > 0"):
+        Gcra(limit, window, burst)
+
+
+def test_a_refused_hit_is_not_charged() -> None:
+    limiter = Gcra(limit=1, window=10, burst=1)
+    limiter.hit("a", 0.0)
+    assert [limiter.hit("a", now).allowed for now in (2.5, 5.0, 7.5, 10.0)] == [False] * 3 + [True]
+
+
+def test_a_key_that_was_idle_for_long_has_its_burst_and_no_more() -> None:
+    limiter = Gcra(limit=1, window=10, burst=2)
+    limiter.hit("a", 0.0)
+    assert limiter.hit("a", 1000.0, 3) == Decision(False, 2, math.inf, 0.0)
+
+
+def test_each_hit_forgets_at_most_two_keys() -> None:
+    limiter = Gcra(limit=1, window=1, burst=9)
+    for number in range(100):
+        limiter.hit(f"idle-{number}", 0.0)
+    left = []
+    for _ in range(50):
+        limiter.hit("late", 9.0)
+        left.append(len(limiter) - 1)
+    assert left == list(range(98, -1, -2))
 
 
 def test_forgets_idle_keys_but_not_active_ones() -> None:

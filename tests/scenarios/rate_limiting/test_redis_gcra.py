@@ -10,8 +10,18 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from snippets.rate_limiting.redis_gcra import Policy, RedisGcra, SyncRedisGcra
-from tests.scenarios.rate_limiting.traffic import run_demo
+from lab.eventually import eventually
+from snippets.rate_limiting.gcra import Gcra
+from snippets.rate_limiting.rate_limit_middleware import App, Message, Receive, Scope, Send
+from snippets.rate_limiting.redis_gcra import (
+    Policy,
+    RedisGcra,
+    SyncRedisGcra,
+    connect,
+    key_names,
+    protect,
+)
+from tests.scenarios.rate_limiting.traffic import SNIPPETS, run_demo
 
 # No unit comes back within a test: one in an hour.
 SLOW = Policy("slow", limit=1, window=3600, burst=3)
@@ -124,14 +134,97 @@ def test_a_server_clock_set_back_locks_nobody_out(redis: Redis) -> None:
     limiter = SyncRedisGcra(redis, [SLOW])
     limiter.hit("a")
     (key,) = redis.scan_iter()
-    redis.set(key, 10 * int(redis.get(key) or 0))  # written by a clock far ahead
-    assert 3590 < limiter.hit("a").retry_after <= 3600
+    redis.set(key, 4 * int(redis.get(key) or 0))  # written by a clock far ahead
+    assert limiter.hit("a").retry_after == 3600
+    assert limiter.hit("a").retry_after < 3600  # and this time runs
 
 
 def test_a_lowered_limit_locks_nobody_out(redis: Redis) -> None:
     SyncRedisGcra(redis, [Policy("p", 1, 3600, 100)]).hit("a", cost=100)
     refused = SyncRedisGcra(redis, [Policy("p", 1, 3600, 2)]).hit("a")
     assert (refused.allowed, refused.remaining, refused.retry_after) == (False, 0, 3600.0)
+
+
+def test_who_waits_as_told_after_a_change_is_admitted(redis: Redis) -> None:
+    SyncRedisGcra(redis, [Policy("p", 1, 3600, 100)]).hit("a", cost=100)
+    limiter = SyncRedisGcra(redis, [Policy("p", 1000, 1, 5), DAILY])
+    assert limiter.hit("a", cost=5).violated == ("p",)
+    (key,) = redis.scan_iter("*:p")
+    assert 0 < redis.pttl(key) <= 5
+    eventually(lambda: limiter.hit("a", cost=5).allowed)
+    assert SyncRedisGcra(redis, [DAILY]).hit("a").violated == ("daily",)  # 5, charged once
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [((100, 60, 100), (100, 60, 10)), ((1, 3600, 10), (100, 60, 10))]
+)
+def test_a_change_does_the_same_as_in_one_process(
+    redis: Redis, before: tuple[int, int, int], after: tuple[int, int, int]
+) -> None:
+    local = Gcra(*before)
+    local.hit("a", 0.0, before[2])
+    local.set_limit(*after)
+    SyncRedisGcra(redis, [Policy("p", *before)]).hit("a", cost=before[2])
+    assert SyncRedisGcra(redis, [Policy("p", *after)]).hit("a")[:4] == local.hit("a", 0.0)
+
+
+def test_the_last_unit_violates_nothing(redis: Redis) -> None:
+    answer = SyncRedisGcra(redis, [SLOW]).hit("a", cost=3)
+    assert (answer.allowed, answer.remaining, answer.violated) == (True, 0, ())
+
+
+def test_the_spacing_is_rounded_up_so_that_the_rate_is_never_exceeded() -> None:
+    assert Policy("p", 3, 10, 1).spacing == 3_333_334
+
+
+def test_a_key_lives_at_least_as_long_as_its_wait(redis: Redis) -> None:
+    # 0.4 ms a unit: rounded down, the key would have no life, which Redis refuses.
+    assert SyncRedisGcra(redis, [Policy("p", 2500, 1, 1)]).hit("a").allowed
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (-5, 60, 10),
+        (0.5, 60, 10),
+        (True, 60, 10),
+        (100, 60, -1),
+        (100, 60, math.nan),
+        (100, 0, 10),
+        (100, -60, 10),
+        (100, math.nan, 10),
+        (100, math.inf, 10),
+        (1, 1e10, 10),
+    ],
+)
+def test_a_policy_that_is_none_is_refused_when_it_is_made(numbers: tuple[int, float, int]) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"name='p', limit={numbers[0]}")):
+        Policy("p", *numbers)
+
+
+@pytest.mark.parametrize("name", ["", 'a"', "a\\", "a\r\nb", "ä"])
+def test_a_policy_has_a_name_that_fits_into_a_header(name: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII"):
+        Policy(name, 100, 60, 10)
+
+
+@pytest.mark.parametrize("policies", [[], [SLOW, SLOW]])
+def test_policies_have_names_of_their_own(redis_url: str, policies: list[Policy]) -> None:
+    with pytest.raises(ValueError, match="names of their own"), Redis.from_url(redis_url) as redis:
+        SyncRedisGcra(redis, policies)
+    with pytest.raises(ValueError, match="names of their own"):
+        RedisGcra(AsyncRedis.from_url(redis_url), policies)
+
+
+def test_a_key_may_hold_what_is_no_text(redis: Redis) -> None:
+    assert SyncRedisGcra(redis, [SLOW]).hit("\ud800").allowed
+
+
+def test_a_client_is_freed_by_its_key_names(redis: Redis) -> None:
+    limiter = SyncRedisGcra(redis, [SLOW, DAILY], prefix="api")
+    limiter.hit("a", cost=3)
+    assert redis.delete(*key_names("a", limiter.policies, "api")) == 2
+    assert limiter.hit("a", cost=3).allowed
 
 
 @pytest.mark.parametrize("policy", [SLOW, Policy("p", 0, 60, 9), Policy("p", 9, 60, 0)])
@@ -148,7 +241,7 @@ def test_a_limit_of_zero_is_closed_even_for_one_unit() -> None:
         assert limiter.hit("a").retry_after == math.inf
 
 
-@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5])
+@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5, 2.0, True])
 def test_refuses_a_cost_that_is_no_count(cost: float) -> None:
     with Redis(port=1) as nowhere, pytest.raises(ValueError, match="whole number"):
         SyncRedisGcra(nowhere, [SLOW]).hit("a", cost)  # type: ignore[arg-type]  # the bad input
@@ -202,3 +295,53 @@ def test_demo_without_a_server_says_how_to_get_one(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("REDIS_URL", raising=False)
     with pytest.raises(SystemExit, match=r"docker run .* make lab"):
         run_demo("redis_gcra")
+
+
+def test_demo_with_a_dead_server_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    with pytest.raises(SystemExit, match=r"127\.0\.0\.1:1.* docker run .* make lab"):
+        run_demo("redis_gcra")
+
+
+# -- with the middleware, as the page shows it -----------------------------------------------------
+
+
+async def statuses(app: App, *requests: Scope) -> list[int]:
+    answers: list[int] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answers.append(message["status"])
+
+    for request in requests:
+        await app({"type": "http", "path": "/", **request}, receive, send)
+    return answers
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    assert scope["type"] == (await receive())["type"].partition(".")[0]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+@pytest.mark.anyio
+async def test_the_service_of_the_page_limits_each_account_and_each_address(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SNIPPETS))
+
+    def by(address: str, **more: str) -> Scope:
+        header = (b"x-forwarded-for", f"6.6.6.6, {address}".encode())
+        return {"headers": [header], "client": ("10.0.0.1", 80), **more}
+
+    async with connect(redis_url) as redis:
+        app = protect(hello, redis)
+        mallory = [by("203.0.113.9", path="/login")] * 11
+        assert await statuses(app, *mallory) == [200] * 10 + [429]
+        assert await statuses(app, by("203.0.113.10")) == [200]
+        alice = [by("203.0.113.9", account="alice")] * 11
+        assert await statuses(app, *alice) == [200] * 10 + [429]
+        assert await statuses(app, by("203.0.113.9", path="/health")) == [200]
