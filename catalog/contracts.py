@@ -64,7 +64,8 @@ def check(catalog: Catalog, root: Path) -> list[Problem]:
             expanded[path] = expand(document, path.removeprefix("docs/"), context)
             problems += expanded[path].problems
     for snippet in context.snippets.values():
-        problems += check_snippet(snippet)
+        same = (one for one in context.snippets.values() if one.scenario == snippet.scenario)
+        problems += check_snippet(snippet, frozenset(one.name for one in same))
         problems += _shown(snippet, expanded, context)
     problems += _evidence(expanded.values(), context)
     _, found = read_verified(root)
@@ -75,11 +76,17 @@ def check(catalog: Catalog, root: Path) -> list[Problem]:
 # snippets ----------------------------------------------------------------------------------------
 
 
-def check_snippet(snippet: Snippet) -> Iterator[Problem]:
-    """Check one file that readers copy."""
+def check_snippet(snippet: Snippet, beside: frozenset[str] = frozenset()) -> Iterator[Problem]:
+    """Check one file that readers copy.
+
+    Args:
+        snippet: the file.
+        beside: the names of its scenario's files; a function may import them from the same folder
+            to show how they work together, since the file then still runs alone.
+    """
     tree = ast.parse(snippet.text)
     yield from _form(snippet)
-    yield from _metadata(snippet, tree)
+    yield from _metadata(snippet, tree, beside)
     yield from _documented(snippet, tree)
     yield from _demo(snippet, tree)
     if snippet.browser:
@@ -112,7 +119,7 @@ def _form(snippet: Snippet) -> Iterator[Problem]:
         yield Problem(path, 1, "a naive_ file marks no bad line", mend)
 
 
-def _metadata(snippet: Snippet, tree: ast.Module) -> Iterator[Problem]:
+def _metadata(snippet: Snippet, tree: ast.Module, beside: frozenset[str]) -> Iterator[Problem]:
     path = snippet.path
     lines = snippet.text.splitlines()
 
@@ -124,13 +131,19 @@ def _metadata(snippet: Snippet, tree: ast.Module) -> Iterator[Problem]:
         yield Problem(path, at("requires-python"), what, "write requires-python = '>=3.11'")
     if list(snippet.dependencies) != sorted(snippet.dependencies, key=str.lower):
         yield Problem(path, at("dependencies"), "dependencies are not sorted", "sort them")
-    yield from _dependencies(snippet, tree, at("dependencies"))
+    yield from _dependencies(snippet, tree, at("dependencies"), beside)
     yield from _needs(snippet, tree, at("needs"))
 
 
-def _dependencies(snippet: Snippet, tree: ast.Module, at: int) -> Iterator[Problem]:
+def _dependencies(
+    snippet: Snippet, tree: ast.Module, at: int, beside: frozenset[str]
+) -> Iterator[Problem]:
     """Compare the dependencies with the imports."""
     path = snippet.path
+    at_once: list[ast.stmt] = [
+        node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    late = beside - _third_party(ast.Module(at_once, [])).keys()
     imported = _third_party(tree)
     declared: set[str] = set()
     for requirement in snippet.dependencies:
@@ -148,7 +161,7 @@ def _dependencies(snippet: Snippet, tree: ast.Module, at: int) -> Iterator[Probl
         if module in _OURS:
             mend = "copy what it needs into this file, or take it as a parameter"
             yield Problem(path, line, f"imports {module}, which a reader does not have", mend)
-        elif module not in declared:
+        elif module not in declared | late:
             what = f"imports {module}, which its dependencies do not name"
             yield Problem(path, line, what, "add it to dependencies in the first lines")
 

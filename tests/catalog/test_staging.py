@@ -539,6 +539,21 @@ def test_each_rule_of_the_snippet_contract(repo: Path, change: tuple[str, str], 
     assert any(what in problem for problem in found), found
 
 
+def test_a_function_may_import_the_file_beside_but_the_snippet_runs_alone(repo: Path) -> None:
+    file = repo / "snippets/rate_limiting/counter.py"
+    (file.parent / "other.py").write_text(GOOD, encoding="utf-8")
+    what = "imports other, which its dependencies do not name"
+    for code, wrong in (
+        ("def both() -> None:\n    import other\n", False),
+        ("import other\n\n\ndef both() -> None:\n    import other\n", True),
+        ("def both() -> None:\n    import another\n", True),
+    ):
+        file.write_text(GOOD + code, encoding="utf-8")
+        catalog, _ = load(repo, environ={})
+        found = [str(problem).replace("another", "other") for problem in check(catalog, repo)]
+        assert any(what in problem for problem in found) == wrong, found
+
+
 @pytest.mark.parametrize(
     ("code", "what"),
     [
