@@ -24,8 +24,9 @@ Cost: one shared call per `size` requests; O(1) memory per key, and at most
 
 One process, one thread: there is no lock inside.
 
-Related: Google SRE book, chapter "Handling overload", whose limits are pushed
-to the tasks, not pulled, https://sre.google/sre-book/handling-overload/
+Source: related, but there the limits are pushed to the tasks, not pulled:
+Google SRE book, "Handling overload",
+https://sre.google/sre-book/handling-overload/
 """
 
 from collections import OrderedDict
