@@ -26,7 +26,7 @@ from redis.asyncio import Redis as AsyncRedis
 from evidence.harness import Run
 from lab import servers
 from lab.memory import traced_peak
-from snippets.rate_limiting.gcra import Gcra
+from snippets.rate_limiting.gcra import Decision, Gcra
 from snippets.rate_limiting.local_allotment import LocalAllotment
 from snippets.rate_limiting.naive_fixed_window import NaiveFixedWindow
 from snippets.rate_limiting.redis_gcra import Policy, RedisGcra
@@ -72,14 +72,16 @@ def admitted(run: Run) -> None:
     }
     hammering = [59.0 + i / 100 for i in range(12_100)]
     steady = [1000.0 + i / 20 for i in range(6_000)]
-    seconds = [0, 1, 2, 5, *range(10, 121, 10)]
+    # The limit just before a window ends; then at the pace at which a weighted count fades.
+    paced = [59.999999] * LIMIT + [60.0 + i * WINDOW / LIMIT for i in range(1, LIMIT)]
+    seconds = [0, 1, 2, 5, *range(10, 71, 10)]
     rows: list[dict[str, float]] = [{"seconds": second} for second in seconds]
     for key, (name, make) in algorithms.items():
         passed = _passed(make(), hammering)
         for row in rows:
             end = 59.0 + row["seconds"]
             row[name] = sum(end - WINDOW < at <= end for at in passed)
-        worst = max(_worst(passed), _worst(_passed(make(), steady)))
+        worst = max(_worst(passed), *(_worst(_passed(make(), load)) for load in (steady, paced)))
         run.value(
             f"worst-{key}", worst, "requests", note="admitted in any 60 s, limit 100 a minute"
         )
@@ -108,16 +110,29 @@ def admitted(run: Run) -> None:
 
 def allotments(run: Run) -> None:
     """Record what larger local allotments save: 600 a minute, burst 50, four servers."""
+    busy = Fleet(limit=600, burst=50, servers=SERVERS)
     rows = []
-    for size in (1, 2, 5, 10, 20, 50):
-        calls, refused, _ = _allotted(size, rate=8)
-        _, _, worst = _allotted(size, rate=100)
+    for size in (1, 2, 5, 10, 12, 15, 20, 50):
+        calls, refused, _ = _allotted(busy, size, rate=8)
+        _, _, worst = _allotted(busy, size, rate=100)
         assert not refused, (size, refused)  # 480 a minute are within the limit
         row = {"size": size, "calls": round(1000 * calls), "worst minute": worst}
         rows.append(row)
-        if size in {1, 10, 50}:
-            run.value(f"allotment-{size}-calls", row["calls"], "calls")
-    run.value("allotment-worst", max(row["worst minute"] for row in rows), "requests")
+        if size in {1, 10, 20, 50}:
+            run.value(f"allotment-{size}-calls", row["calls"], "calls", note=_HELD)
+    steady = max(row["worst minute"] for row in rows)
+    run.value("allotment-worst", steady, "requests", note="admitted in any 60 s of a steady flood")
+    attack, bound = _allotment_attack(busy, 10), 600 + 50 - 1 + 9 * SERVERS
+    assert steady < attack <= bound, (steady, attack, bound)
+    run.value("allotment-attack", attack, "requests", note="units saved up on each server first")
+    longer, _, _ = _allotted(busy._replace(hold=10.0), 20, rate=8)
+    run.value("allotment-20-longer-calls", round(1000 * longer), "calls", note="held for 10 s")
+    # The usual case: 90 of 100 a minute, dealt to ten servers: none spends ten within `hold`.
+    many = Fleet(limit=100, burst=10, servers=10)
+    for size in (2, 10):
+        calls, _, _ = _allotted(many, size, rate=1.5)
+        note = "100 a minute over ten servers"
+        run.value(f"allotment-many-{size}-calls", round(1000 * calls), "calls", note=note)
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("size:O", title="units per allotment", axis={"labelAngle": 0}),
         y=alt.Y("calls:Q", title="shared calls per 1,000 requests"),
@@ -131,9 +146,10 @@ def memory(run: Run) -> None:
     """Record the bytes that one active key takes in this process, its name not counted."""
 
     def fill(allow: Allow) -> None:
+        times = itertools.count(0.0, 1e-5)  # a float of its own for each hit, as from a clock
         for key in KEYS:
             for _ in range(LIMIT):
-                allow(key, 0.0)
+                assert allow(key, next(times))
 
     candidates: dict[str, Callable[[], Allow]] = {
         "gcra": lambda: _allow(Gcra(LIMIT, WINDOW, LIMIT)),
@@ -146,23 +162,9 @@ def memory(run: Run) -> None:
 
 def in_process(run: Run) -> None:
     """Record microseconds per decision without a network, ours and theirs."""
-
-    def gcra() -> Allow:
-        return _allow(Gcra(FITS, WINDOW, FITS))
-
-    def gcra_in_a_lock() -> Allow:
-        allow, lock = gcra(), threading.Lock()
-
-        def hit(key: str, now: float) -> bool:
-            with lock:
-                return allow(key, now)
-
-        return hit
-
     kinds, strategies = throttled.RateLimiterType, limits.strategies
     candidates = {
-        "our GCRA": _our_turn(gcra),
-        "our GCRA, locked": _our_turn(gcra_in_a_lock),
+        "our GCRA": _our_turn(lambda: _allow(Gcra(FITS, WINDOW, FITS))),
         "our bucket": _our_turn(lambda: _allow(TokenBucket(FITS / WINDOW, FITS))),
         "our log": _our_turn(lambda: _allow(SlidingWindowLog(FITS, WINDOW))),
         # A day, so that no boundary falls into the run.
@@ -179,18 +181,23 @@ def in_process(run: Run) -> None:
         for name, cost in costs.items()
     ]
     run.chart("in-process", _bars(rows, "µs", "µs per decision"), columns=["limiter", "µs"])
-    ours = costs["our GCRA, locked"].here
-    run.median("in-process-gcra", ours, "µs", note="one decision, in a lock")
-    for key, name in (("limits", "limits: log"), ("throttled", "throttled: GCRA")):
-        run.median(f"in-process-{key}", _ratios(costs[name].here, ours), "times")
+    run.median("in-process-gcra", costs["our GCRA"].here, "µs", note="one decision, in a lock")
+    for key, theirs, ours in (
+        ("limits", "limits: log", "our log"),
+        ("throttled", "throttled: GCRA", "our GCRA"),
+    ):
+        _ratio(run, f"in-process-{key}", costs[theirs], costs[ours], f"{theirs} / {ours}")
 
 
 def _our_turn(make: Callable[[], Allow]) -> Callable[[], None]:
+    """Hit one of ours, in a lock: the libraries take one too."""
+
     def turn() -> None:
-        allow, clock, passed = make(), time.monotonic, 0
+        allow, clock, lock, passed = make(), time.monotonic, threading.Lock(), 0
         for _ in range(HITS):
             for key in KEYS:
-                passed += allow(key, clock())
+                with lock:
+                    passed += allow(key, clock())
         assert passed == FITS * len(KEYS), passed
 
     return turn
@@ -235,6 +242,7 @@ def with_redis(run: Run, url: str) -> None:
             costs = _costs(
                 run, {"bare PING": ping, **turns}, lambda: _server_cpu(redis), HITS * REDIS_KEYS
             )
+            crowded = _crowded(run, runner, redis, url)
         runner.run(client.aclose())
 
     rows = [
@@ -243,17 +251,40 @@ def with_redis(run: Run, url: str) -> None:
         for part, micros in (("client", cost.here), ("server", cost.there))
     ]
     run.chart("redis", _bars(rows, "µs", "µs per call", "part"), columns=["limiter", "part", "µs"])
-    both = {name: [a + b for a, b in zip(*cost, strict=True)] for name, cost in costs.items()}
-    bare = both["bare PING"]
-    run.median("redis-ping", bare, "µs", note="processor time of client and server")
-    run.median("redis-server", costs["our GCRA"].there, "µs", note="processor time of the server")
+    bare, ours = costs["bare PING"], costs["our GCRA"]
+    total = [a + b for a, b in zip(*bare, strict=True)]
+    run.value(
+        "redis-ping",
+        _total(bare),
+        "µs",
+        spread=(min(total), max(total)),
+        note="processor time of client and server",
+    )
+    run.median(
+        "redis-server",
+        ours.there,
+        "µs",
+        note="processor time of the server, one call after another",
+    )
+    run.median(
+        "redis-server-50",
+        crowded,
+        "µs",
+        note="processor time of the server, 50 connections at once",
+    )
+    run.median(
+        "redis-client-share",
+        [100 * here / (here + there) for here, there in zip(*ours, strict=True)],
+        "%",
+        note="of the processor time of one decision",
+    )
     for key, name in (
         ("gcra", "our GCRA"),
         ("three", "our GCRA, three"),
         ("throttled", "throttled: GCRA"),
         ("fixed", "limits: fixed"),
     ):
-        run.median(f"redis-{key}", _ratios(both[name], bare), "times", note="a bare PING is 1")
+        _ratio(run, f"redis-{key}", costs[name], bare, "a bare PING is 1")
     redis_memory(run, url)
 
 
@@ -315,6 +346,31 @@ def _pings(runner: asyncio.Runner, client: AsyncRedis) -> Callable[[], None]:
     return lambda: runner.run(pings())
 
 
+def _crowded(run: Run, runner: asyncio.Runner, redis: Redis, url: str) -> list[float]:
+    """Give the server's processor microseconds per decision when fifty connections ask at once."""
+    client = AsyncRedis.from_url(url, max_connections=50)
+    limiter = RedisGcra(client, [Policy("minute", FITS, 60, FITS)])
+
+    async def ask(key: str) -> None:
+        for _ in range(HITS):
+            await limiter.hit(key)
+
+    async def crowd() -> None:
+        number = next(SERIAL)
+        await asyncio.gather(*(ask(f"{number}-{i}") for i in range(50)))
+
+    micros = []
+    for number in range(ROUNDS + 1):
+        before = _server_cpu(redis)
+        runner.run(crowd())
+        used = _server_cpu(redis) - before
+        if number:  # the first opened the connections
+            micros.append(1e6 * used / (50 * HITS))
+        run.step(f"fifty at once, round {number} of {ROUNDS}")
+    runner.run(client.aclose())
+    return micros
+
+
 def redis_memory(run: Run, url: str) -> None:
     """Record the bytes of one active key in the server: MEMORY USAGE, 100 units used."""
     hundred = limits.RateLimitItemPerMinute(LIMIT)
@@ -374,9 +430,17 @@ def _server_cpu(redis: Redis) -> float:
     return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
 
 
-def _ratios(ours: Sequence[float], base: Sequence[float]) -> list[float]:
-    """Divide round by round: neighbours in time."""
-    return [a / b for a, b in zip(ours, base, strict=True)]
+def _total(cost: Cost) -> float:
+    """Give the length of a chart's bar: the median of each part, added."""
+    return sum(statistics.median(part) for part in cost)
+
+
+def _ratio(run: Run, key: str, ours: Cost, base: Cost, note: str) -> None:
+    """Record how much longer one bar is than another; the spread is that of single rounds."""
+    pairs = zip(zip(*ours, strict=True), zip(*base, strict=True), strict=True)
+    rounds = [sum(a) / sum(b) for a, b in pairs]
+    value = _total(ours) / _total(base)
+    run.value(key, value, "times", spread=(min(*rounds, value), max(*rounds, value)), note=note)
 
 
 def _bars(
@@ -418,29 +482,65 @@ def _worst(passed: Iterable[float]) -> int:
     return worst
 
 
-def _allotted(size: int, rate: int) -> tuple[float, float, int]:
-    """Run four servers for 20 virtual minutes.
+class Fleet(NamedTuple):
+    """Servers that take allotments from one shared limiter."""
+
+    limit: int
+    """Units a minute, in all."""
+    burst: int
+    servers: int
+    hold: float = 5.0
+    """Seconds after which an allotment is void."""
+
+
+_HELD = "shared calls per 1,000 requests; each allotment is void after 5 s"
+
+
+class _Shared:
+    """The shared limiter, on a virtual clock."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.gcra = Gcra(fleet.limit, WINDOW, fleet.burst)
+        self.now, self.calls = 0.0, 0
+
+    def take(self, key: str, units: int) -> Decision:
+        self.calls += 1
+        return self.gcra.hit(key, self.now, units)
+
+
+def _allotted(fleet: Fleet, size: int, rate: float) -> tuple[float, float, int]:
+    """Run the servers for 20 virtual minutes.
 
     Args:
-        size: units per allotment; each is void after five seconds.
+        fleet: the servers, and what they share.
+        size: units per allotment.
         rate: requests a second, dealt to the servers in turn.
 
     Returns:
         Shared calls per request, the share refused, and the most admitted in 60 s.
     """
-    shared = Gcra(limit=600, window=60.0, burst=50)
-    now, calls = 0.0, 0
-
-    def take(key: str, units: int) -> object:
-        nonlocal calls
-        calls += 1
-        return shared.hit(key, now, units)
-
-    fleet = [LocalAllotment(take, size, hold=5.0) for _ in range(SERVERS)]  # type: ignore[arg-type]
-    count = 1200 * rate
+    shared = _Shared(fleet)
+    servers = [LocalAllotment(shared.take, size, fleet.hold) for _ in range(fleet.servers)]
+    count = round(1200 * rate)
     passed = []
     for i in range(count):
-        now = i / rate
-        if fleet[i % SERVERS].allow("bob", now):
-            passed.append(now)
-    return calls / count, 1 - len(passed) / count, _worst(passed)
+        shared.now = i / rate
+        if servers[i % fleet.servers].allow("bob", shared.now):
+            passed.append(shared.now)
+    return shared.calls / count, 1 - len(passed) / count, _worst(passed)
+
+
+def _allotment_attack(fleet: Fleet, size: int) -> int:
+    """Take an allotment on each server, let the bucket fill again, then hammer for two minutes.
+
+    Returns:
+        The most admitted in 60 s.
+    """
+    shared = _Shared(fleet)
+    servers = [LocalAllotment(shared.take, size, fleet.hold) for _ in range(fleet.servers)]
+    start = fleet.hold - 0.01
+    passed = []
+    for at in [0.0, *[start] * size, *(start + i / 500 for i in range(60_000))]:
+        shared.now = at
+        passed += [at for server in servers if server.allow("bob", at)]
+    return _worst(passed)
