@@ -70,6 +70,7 @@ def admitted(run: Run) -> None:
         "burst-1": ("bucket, GCRA: burst 1", lambda: _allow(Gcra(LIMIT, WINDOW, 1))),
         "sliding-log": ("sliding log", lambda: _allow(SlidingWindowLog(LIMIT, WINDOW))),
     }
+    worsts: list[dict[str, object]] = []
     hammering = [59.0 + i / 100 for i in range(12_100)]
     steady = [1000.0 + i / 20 for i in range(6_000)]
     # The limit just before a window ends; then at the pace at which a weighted count fades.
@@ -85,6 +86,9 @@ def admitted(run: Run) -> None:
         run.value(
             f"worst-{key}", worst, "requests", note="admitted in any 60 s, limit 100 a minute"
         )
+        worsts.append({"limiter": name, "admitted": worst})
+    worst_bars = _bars(worsts, "admitted", "admitted in the worst 60 s", rules=(LIMIT, 2 * LIMIT))
+    run.chart("worst", worst_bars, columns=["limiter", "admitted"])
     # The two implementations of the bucket must agree, or the chart's labels are wrong.
     for burst in (LIMIT, 10, 1):
         bucket = _passed(_allow(TokenBucket(LIMIT / WINDOW, burst)), hammering)
@@ -444,8 +448,13 @@ def _ratio(run: Run, key: str, ours: Cost, base: Cost, note: str) -> None:
 
 
 def _bars(
-    rows: Sequence[dict[str, object]], field: str, title: str, part: str = ""
+    rows: Sequence[dict[str, object]],
+    field: str,
+    title: str,
+    part: str = "",
+    rules: Sequence[float] = (),
 ) -> dict[str, object]:
+    """Draw one bar a limiter, divided by `part` or with its number, and dashed lines at `rules`."""
     base = alt.Chart(alt.Data(values=list(rows))).encode(
         y=alt.Y("limiter:N", sort=None, title=None),
         x=alt.X(f"{field}:Q", title=title, axis={"tickCount": 5}),
@@ -456,6 +465,8 @@ def _bars(
     else:
         labels = base.mark_text(align="left", dx=4).encode(text=f"{field}:Q")
         chart = base.mark_bar() + labels
+    for bound in rules:
+        chart += base.mark_rule(strokeDash=[4, 4]).encode(x=alt.datum(bound), y=alt.Undefined)
     spec = chart.properties(width=230, height=28 * count).to_dict()
     # Labels on the left are as wide as the reader's font makes them.
     return {**spec, "padding": {"left": 18, "right": 18, "top": 5, "bottom": 5}}

@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from redis import Redis
+from redis import Redis, RedisError
 
 
 # --8<-- [start:race]
@@ -55,22 +55,29 @@ def incr_then_expire(redis: Redis, key: str, limit: int, window: int) -> bool:
     # --8<-- [end:crash]
 
 
-def main() -> None:
+def demo(url: str) -> None:
     """Die between INCR and EXPIRE, and ask for the key's time to live."""
-    url = os.environ.get("REDIS_URL")
-    if not url:
-        sys.exit(
-            "Set REDIS_URL, for example: docker run -d -p 6379:6379"
-            " valkey/valkey && export REDIS_URL=redis://127.0.0.1:6379/0"
-            " (in the Firedrill repository: make lab)"
-        )
     key = f"firedrill:naive:{os.getpid()}"
     with Redis.from_url(url) as redis:
         redis.incr(key)  # the process is killed here, before EXPIRE
         passed = [incr_then_expire(redis, key, 3, 60) for _ in range(5)]
-        print(f"limit 3, five requests: {passed}")
+        print(f"limit 3, the killed request counted, five more: {passed}")
         print(f"time to live: {redis.ttl(key)} (-1: this key never expires)")
         redis.delete(key)
+
+
+def main() -> None:
+    """Run the demo against REDIS_URL."""
+    url = os.environ.get("REDIS_URL", "")
+    try:
+        demo(url)
+    except (RedisError, ValueError) as error:
+        sys.exit(
+            f"No Redis at REDIS_URL={url!r} ({error}). For example: docker run"
+            " --rm -d -p 127.0.0.1:6379:6379 valkey/valkey;"
+            " export REDIS_URL=redis://127.0.0.1:6379/0; then run this file"
+            " again (in the Firedrill repository: make lab)"
+        )
 
 
 if __name__ == "__main__":

@@ -97,10 +97,11 @@ def test_a_full_table_gives_up_the_oldest_allotment() -> None:
     assert shared.calls == 4
 
 
-def test_demo_shows_fewer_calls_for_larger_allotments(capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_shows_where_larger_allotments_stop_paying(capsys: pytest.CaptureFixture[str]) -> None:
     run_demo("local_allotment")
     assert capsys.readouterr().out.splitlines() == [
-        "allotment  1: 100 of 1000 pass, 101 calls",
-        "allotment 10: 100 of 1000 pass, 12 calls",
-        "allotment 50: 100 of 1000 pass, 4 calls",
+        " 1 at once: 100% pass, 1000 calls per 1,000",
+        "10 at once: 100% pass, 100 calls per 1,000",
+        "20 at once: 100% pass, 1510 calls per 1,000",
+        "50 at once: 100% pass, 1881 calls per 1,000",
     ]

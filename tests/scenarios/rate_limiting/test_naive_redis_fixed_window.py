@@ -30,11 +30,17 @@ def test_demo_shows_a_key_that_never_expires(
     monkeypatch.setenv("REDIS_URL", redis_url)
     run_demo("naive_redis_fixed_window")
     assert capsys.readouterr().out.splitlines() == [
-        "limit 3, five requests: [True, True, False, False, False]",
+        "limit 3, the killed request counted, five more: [True, True, False, False, False]",
         "time to live: -1 (-1: this key never expires)",
     ]
     with Redis.from_url(redis_url) as redis:
         assert redis.dbsize() == 0
+
+
+def test_demo_with_a_dead_server_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    with pytest.raises(SystemExit, match=r"127\.0\.0\.1:1.* docker run .* make lab"):
+        run_demo("naive_redis_fixed_window")
 
 
 def test_demo_without_a_server_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
