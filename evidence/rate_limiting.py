@@ -65,9 +65,9 @@ def admitted(run: Run) -> None:
     algorithms: dict[str, tuple[str, Callable[[], Allow]]] = {
         "fixed-window": ("fixed window", lambda: NaiveFixedWindow(LIMIT, WINDOW).allow),
         "sliding-counter": ("sliding counter", lambda: _allow(SlidingWindowCounter(LIMIT, WINDOW))),
-        "burst-100": ("bucket, GCRA: burst 100", lambda: _allow(Gcra(LIMIT, WINDOW, LIMIT))),
-        "burst-10": ("bucket, GCRA: burst 10", lambda: _allow(Gcra(LIMIT, WINDOW, 10))),
-        "burst-1": ("bucket, GCRA: burst 1", lambda: _allow(Gcra(LIMIT, WINDOW, 1))),
+        "burst-100": ("burst 100", lambda: _allow(Gcra(LIMIT, WINDOW, LIMIT))),
+        "burst-10": ("burst 10", lambda: _allow(Gcra(LIMIT, WINDOW, 10))),
+        "burst-1": ("burst 1", lambda: _allow(Gcra(LIMIT, WINDOW, 1))),
         "sliding-log": ("sliding log", lambda: _allow(SlidingWindowLog(LIMIT, WINDOW))),
     }
     worsts: list[dict[str, object]] = []
@@ -100,11 +100,11 @@ def admitted(run: Run) -> None:
         base.transform_fold(names, as_=["algorithm", "admitted"])
         .mark_line()
         .encode(
-            x=alt.X("seconds:Q", title="seconds since the first request"),
+            x=alt.X("seconds:Q", title="seconds since the first request", axis={"tickCount": 7}),
             y=alt.Y("admitted:Q", title="admitted in the last 60 s", scale={"domain": [0, 220]}),
             color=alt.Color("algorithm:N", sort=names, title=None, legend={"columns": 1}),
         )
-        .properties(width=400, height=260)
+        .properties(width=310, height=260)
     )
     bounds = [
         base.mark_rule(strokeDash=[4, 4]).encode(y=alt.datum(bound)) for bound in (LIMIT, 2 * LIMIT)
@@ -142,7 +142,7 @@ def allotments(run: Run) -> None:
         y=alt.Y("calls:Q", title="shared calls per 1,000 requests"),
     )
     labels = base.mark_text(baseline="bottom", dy=-4).encode(text="calls:Q")
-    chart = (base.mark_bar() + labels).properties(width=330, height=230)
+    chart = (base.mark_bar() + labels).properties(width=300, height=230)
     run.chart("allotments", chart.to_dict(), columns=["size", "calls", "worst minute"])
 
 
@@ -455,7 +455,8 @@ def _bars(
     rules: Sequence[float] = (),
 ) -> dict[str, object]:
     """Draw one bar a limiter, divided by `part` or with its number, and dashed lines at `rules`."""
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
+    data = alt.Chart(alt.Data(values=list(rows)))
+    base = data.encode(
         y=alt.Y("limiter:N", sort=None, title=None),
         x=alt.X(f"{field}:Q", title=title, axis={"tickCount": 5}),
     )
@@ -466,8 +467,8 @@ def _bars(
         labels = base.mark_text(align="left", dx=4).encode(text=f"{field}:Q")
         chart = base.mark_bar() + labels
     for bound in rules:
-        chart += base.mark_rule(strokeDash=[4, 4]).encode(x=alt.datum(bound), y=alt.Undefined)
-    spec = chart.properties(width=230, height=28 * count).to_dict()
+        chart += data.mark_rule(strokeDash=[4, 4]).encode(x=alt.datum(bound))
+    spec = chart.properties(width=215, height=28 * count).to_dict()
     # Labels on the left are as wide as the reader's font makes them.
     return {**spec, "padding": {"left": 18, "right": 18, "top": 5, "bottom": 5}}
 
