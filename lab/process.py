@@ -23,9 +23,14 @@ class Child(subprocess.Popen[str]):
         traceback: TracebackType | None,
     ) -> None:
         """Kill what still runs, then close the pipes and collect the exit code."""
-        for pid in reap.family([self.pid]) if self.poll() is None else ():
+        family = reap.family([self.pid]) if self.poll() is None else ()
+        killed = {pid: reap.born(pid) for pid in family}
+        for pid in killed:
             reap.send(pid, signal.SIGKILL)
         super().__exit__(kind, value, traceback)
+        # A signal is sent before it is obeyed, and whoever comes next counts on a free port.
+        for pid, since in killed.items():
+            _dead(pid, since)
         reaper.current().disown(self.pid)
 
 
@@ -72,9 +77,15 @@ def kill9(pid: int) -> None:
         ProcessLookupError: there is no such process.
         TimeoutError: it lives on after five seconds (it hangs in the kernel).
     """
+    since = reap.born(pid)
     os.kill(pid, signal.SIGKILL)
+    _dead(pid, since)
+
+
+def _dead(pid: int, since: str | None) -> None:
+    """Return when the process that began at `since` is dead; its number may be another's by now."""
     until = time.monotonic() + 5.0
-    while reap.born(pid) is not None:
+    while since is not None and reap.born(pid) == since:
         if time.monotonic() > until:
             raise TimeoutError(f"process {pid} lives on 5 s after SIGKILL")
         time.sleep(0.002)
