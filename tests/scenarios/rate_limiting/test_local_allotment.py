@@ -1,100 +1,325 @@
 """Local allotments spend what the shared limiter gave, and never more."""
 
-from typing import NamedTuple
+import asyncio
+import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import RedisError
 
-from snippets.rate_limiting.local_allotment import LocalAllotment
+from lab.clock import FakeClock
+from snippets.rate_limiting.gcra import Gcra
+from snippets.rate_limiting.local_allotment import Decision, LocalAllotment
+from snippets.rate_limiting.rate_limit_middleware import (
+    Guard,
+    Message,
+    RateLimitMiddleware,
+    Receive,
+    Scope,
+    Send,
+)
+from snippets.rate_limiting.redis_gcra import Decision as RedisDecision
+from snippets.rate_limiting.redis_gcra import Policy, RedisGcra, connect
 from snippets.rate_limiting.sliding_window_log import SlidingWindowLog
-from tests.scenarios.rate_limiting.traffic import hits, most_in_any_window, run_demo
+from tests.scenarios.rate_limiting.traffic import Hit, hits, most_in_any_window, run_demo
+
+pytestmark = pytest.mark.anyio
 
 
 class Shared:
-    """A shared limiter with its clock, that counts how often it is asked."""
+    """A shared limiter on a clock of its own, that remembers what it was asked."""
 
-    class Answer(NamedTuple):
-        allowed: bool
-        retry_after: float
+    policies = ()
 
-    def __init__(self, limit: int, window: float) -> None:
-        self.log = SlidingWindowLog(limit, window)
-        self.now = 0.0
-        self.calls = 0
+    def __init__(self, limiter: Gcra | SlidingWindowLog) -> None:
+        self.limiter = limiter
+        self.clock = FakeClock()
+        self.asked: list[tuple[str, int]] = []
 
-    def take(self, key: str, units: int) -> Answer:
-        self.calls += 1
-        answer = self.log.hit(key, self.now, units)
-        return self.Answer(answer.allowed, answer.retry_after)
+    async def hit(self, key: str, cost: int = 1) -> Decision:
+        self.asked.append((key, cost))
+        await asyncio.sleep(0)  # as over a network, others run meanwhile
+        return Decision(*self.limiter.hit(key, self.clock(), cost))
+
+    def local(self, size: int, hold: float, max_keys: int = 100) -> LocalAllotment:
+        return LocalAllotment(self, size, hold, max_keys, self.clock)
 
 
-def allow(local: LocalAllotment, shared: Shared, key: str, now: float) -> bool:
-    shared.now = now
-    return local.allow(key, now)
+def shared(limit: int, window: float) -> Shared:
+    return Shared(SlidingWindowLog(limit, window))
+
+
+async def allowed(local: LocalAllotment, keys: Sequence[str], cost: int = 1) -> list[bool]:
+    return [(await local.hit(key, cost)).allowed for key in keys]
+
+
+def at(clock: FakeClock, now: float) -> None:
+    clock.advance(now - clock())
+
+
+# -- the bound -------------------------------------------------------------------------------------
 
 
 @given(load=hits(), size=st.integers(1, 5), hold=st.integers(1, 9), choices=st.data())
-def test_two_processes_stay_within_the_longer_window(
-    load: list[tuple[float, int]], size: int, hold: int, choices: st.DataObject
+def test_two_processes_stay_within_what_was_given_and_what_they_held(
+    load: list[Hit], size: int, hold: int, choices: st.DataObject
 ) -> None:
-    shared = Shared(limit=6, window=10)
-    processes = [LocalAllotment(shared.take, size, hold) for _ in range(2)]
-    passed = [
-        (now, 1)
-        for now, _ in load
-        if allow(choices.draw(st.sampled_from(processes)), shared, "a", now)
+    async def run() -> list[Hit]:
+        common = shared(6, 10)
+        processes = [common.local(size, hold) for _ in range(2)]
+        passed = []
+        for now, cost in load:
+            at(common.clock, now)
+            process = choices.draw(st.sampled_from(processes))
+            if (await process.hit("a", cost)).allowed:
+                passed.append((now, cost))
+        return passed
+
+    # Spent in any 10 s: taken in 10 s, or left over from before in either process. An allotment
+    # for a cost above `size` is spent at once.
+    assert most_in_any_window(asyncio.run(run()), 10) <= 6 + 2 * (size - 1)
+
+
+async def test_one_call_serves_a_whole_allotment() -> None:
+    common = shared(100, 60)
+    local = common.local(size=10, hold=5.0)
+    assert all(await allowed(local, "a" * 20))
+    assert common.asked == [("a", 10)] * 2
+
+
+async def test_takes_what_it_needs_when_that_is_all_there_is() -> None:
+    common = shared(12, 60)
+    local = common.local(size=10, hold=5.0)
+    assert sum(await allowed(local, "a" * 50)) == 12
+
+
+async def test_unspent_units_are_void_after_the_hold() -> None:
+    common = shared(100, 1000)
+    local = common.local(size=10, hold=5.0)
+    for now, calls in ((0.0, 1), (4.875, 1), (5.0, 2)):
+        at(common.clock, now)
+        await local.hit("a")
+        assert len(common.asked) == calls
+
+
+# -- one call at a time ----------------------------------------------------------------------------
+
+
+async def test_a_crowd_asks_once_per_allotment() -> None:
+    common = shared(1000, 60)
+    local = common.local(size=10, hold=5.0)
+    answers = await asyncio.gather(*(local.hit("a") for _ in range(95)))
+    assert all(answer.allowed for answer in answers)
+    assert common.asked == [("a", 10)] * 10
+
+
+async def test_keys_ask_at_the_same_time() -> None:
+    busy, most = 0, 0
+
+    class Slow(Shared):
+        async def hit(self, key: str, cost: int = 1) -> Decision:
+            nonlocal busy, most
+            busy += 1
+            most = max(most, busy)
+            answer = await super().hit(key, cost)
+            busy -= 1
+            return answer
+
+    local = Slow(SlidingWindowLog(100, 60)).local(size=10, hold=5.0)
+    await asyncio.gather(*(local.hit(key) for key in "abcabc"))
+    assert most == 3
+
+
+async def test_the_next_one_asks_when_who_asks_gives_up() -> None:
+    stuck = asyncio.Event()
+
+    class Stuck(Shared):
+        async def hit(self, key: str, cost: int = 1) -> Decision:
+            if not stuck.is_set():
+                stuck.set()
+                await asyncio.Event().wait()
+            return await super().hit(key, cost)
+
+    local = Stuck(SlidingWindowLog(100, 60)).local(size=10, hold=5.0)
+    first, second = (asyncio.create_task(local.hit("a")) for _ in range(2))
+    await stuck.wait()
+    first.cancel()
+    assert (await second).allowed
+    assert first.cancelled()
+
+
+async def test_what_the_shared_limiter_raises_is_raised_and_not_remembered() -> None:
+    class Broken(Shared):
+        async def hit(self, key: str, cost: int = 1) -> Decision:
+            self.asked.append((key, cost))
+            raise ConnectionError
+
+    broken = Broken(SlidingWindowLog(1, 1))
+    local = broken.local(size=1, hold=5.0)
+    for calls in (1, 2):
+        with pytest.raises(ConnectionError):
+            await local.hit("a")
+        assert len(broken.asked) == calls
+
+
+# -- what is remembered ----------------------------------------------------------------------------
+
+
+async def test_a_refusal_is_remembered_until_it_ends() -> None:
+    common = shared(1, 60)
+    local = common.local(size=1, hold=100.0)
+    assert (await local.hit("a")).allowed
+    for second in range(1, 60):
+        at(common.clock, second)
+        answer = await local.hit("a")
+        assert (answer.allowed, answer.retry_after) == (False, 60 - second)
+    assert len(common.asked) == 2
+    at(common.clock, 60)
+    assert (await local.hit("a")).allowed
+
+
+async def test_a_refusal_is_remembered_no_longer_than_the_hold() -> None:
+    common = shared(0, 60)  # closed: come back never
+    local = common.local(size=1, hold=5.0)
+    assert (await local.hit("a")).retry_after == math.inf
+    at(common.clock, 4.875)
+    assert (await local.hit("a")).retry_after == math.inf
+    assert len(common.asked) == 1
+    at(common.clock, 5.0)
+    common.limiter = SlidingWindowLog(1, 60)  # opened meanwhile
+    assert (await local.hit("a")).allowed
+
+
+async def test_the_refusal_of_a_large_cost_says_nothing_about_a_smaller_one() -> None:
+    common = shared(4, 60)
+    local = common.local(size=1, hold=5.0)
+    assert await allowed(local, "a", cost=2) == [True]
+    assert await allowed(local, "aaa", cost=3) == [False] * 3
+    assert await allowed(local, "a", cost=4) == [False]
+    assert await allowed(local, "aaa", cost=1) == [True, True, False]
+    assert common.asked == [("a", 2), ("a", 3), ("a", 1), ("a", 1), ("a", 1)]
+
+
+async def test_a_cost_above_the_size_is_asked_for_as_it_is() -> None:
+    common = shared(10, 60)
+    local = common.local(size=5, hold=5.0)
+    assert await allowed(local, "aa", cost=7) == [True, False]
+    assert common.asked == [("a", 7), ("a", 7)]
+
+
+async def test_a_cost_that_the_units_left_do_not_pay_is_asked_for() -> None:
+    common = shared(100, 60)
+    local = common.local(size=4, hold=5.0)
+    assert await allowed(local, "aa", cost=3) == [True, True]
+    assert common.asked == [("a", 4)] * 2
+
+
+async def test_answers_say_what_is_left_here_and_there() -> None:
+    common = Shared(Gcra(limit=60, window=60, burst=20))
+    local = common.local(size=5, hold=5.0)
+    assert await local.hit("a") == Decision(True, 19, 0.0, 5.0)
+    at(common.clock, 2.0)
+    assert await local.hit("a", cost=2) == Decision(True, 17, 0.0, 3.0)
+
+
+async def test_keys_do_not_share() -> None:
+    local = shared(1, 60).local(size=1, hold=5.0)
+    assert await allowed(local, "aabb") == [True, False, True, False]
+
+
+async def test_a_full_table_gives_up_the_oldest_allotment() -> None:
+    common = shared(100, 60)
+    local = common.local(size=2, hold=60.0, max_keys=2)
+    await allowed(local, "abaa")  # a's second allotment is younger than b's first
+    assert common.asked == [("a", 2), ("b", 2), ("a", 2)]
+    await allowed(local, "cac")  # c takes the place of b
+    assert common.asked[3:] == [("c", 2)]
+    await allowed(local, "b")
+    assert common.asked[4:] == [("b", 2)]
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cost", [0, -1, math.nan, 1.5, 2.0, True])
+async def test_refuses_a_cost_that_is_no_count(cost: float) -> None:
+    with pytest.raises(ValueError, match="whole number"):
+        await shared(1, 60).local(1, 5.0).hit("a", cost)  # type: ignore[arg-type]  # the bad input
+
+
+@pytest.mark.parametrize(
+    ("size", "hold", "max_keys"),
+    [(0, 5, 9), (1.5, 5, 9), (True, 5, 9), (1, 0, 9), (1, math.nan, 9), (1, 5, 0)],
+)
+async def test_refuses_numbers_that_make_no_sense(size: int, hold: float, max_keys: int) -> None:
+    with pytest.raises(ValueError, match="whole size >= 1"):
+        shared(1, 60).local(size, hold, max_keys)
+
+
+# -- with Redis, behind the middleware -------------------------------------------------------------
+
+
+# Twenty units, and none comes back while a test runs: one in a thousand hours.
+TWENTY = Policy("hourly", limit=1, window=3_600_000.0, burst=20)
+
+
+class Counting(RedisGcra):
+    """Counts its calls, and the most that were under way at once."""
+
+    calls = busy = most = 0
+
+    async def hit(self, key: str, cost: int = 1) -> RedisDecision:
+        self.calls += 1
+        self.busy += 1
+        self.most = max(self.most, self.busy)
+        try:
+            return await super().hit(key, cost)
+        finally:
+            self.busy -= 1
+
+
+async def test_a_crowd_at_two_processes_gets_what_redis_gave(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        shared = [Counting(redis, [TWENTY]) for _ in range(2)]
+        fleet = [LocalAllotment(limiter, 5, hold=3600.0) for limiter in shared]
+        answers = await asyncio.gather(*(fleet[i % 2].hit("a") for i in range(60)))
+        assert sum(answer.allowed for answer in answers) == 20
+        refused = answers[-1]
+        assert (refused.policy, refused.violated, refused.remaining) == ("hourly", ("hourly",), 0)
+        assert 3_590_000 < refused.retry_after <= 3_600_000
+        assert [limiter.most for limiter in shared] == [1, 1]
+        # Four allotments, and in each process one refusal: of five units, then of one.
+        assert sum(limiter.calls for limiter in shared) == 4 + 2 * 2
+
+
+async def test_fits_into_the_middleware_in_place_of_redis(redis_url: str) -> None:
+    replies: list[tuple[int, dict[bytes, bytes]]] = []
+
+    async def hello(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            replies.append((message["status"], dict(message["headers"])))
+
+    async with connect(redis_url) as redis:
+        shared = Counting(redis, [TWENTY])
+        guard = Guard(outage=(OSError, RedisError), timeout=5.0)
+        app = RateLimitMiddleware(hello, LocalAllotment(shared, 5, hold=3600.0), guard=guard)
+        scope: Scope = {"type": "http", "path": "/", "headers": [], "client": ("192.0.2.7", 1)}
+        for _ in range(23):
+            await app(scope, receive, send)
+    assert [status for status, _ in replies] == [200] * 20 + [429] * 3
+    assert [headers[b"ratelimit"].partition(b";t=")[0] for _, headers in replies] == [
+        b'"hourly";r=%d' % left for left in (*range(19, -1, -1), 0, 0, 0)
     ]
-    # Spent in any 10 s: taken in 10 s, or left over from before in either process.
-    assert most_in_any_window(passed, 10) <= 6 + 2 * (size - 1)
-
-
-def test_one_call_serves_a_whole_allotment() -> None:
-    shared = Shared(limit=100, window=60)
-    local = LocalAllotment(shared.take, size=10, hold=5.0)
-    assert all(allow(local, shared, "a", i / 10) for i in range(20))
-    assert shared.calls == 2
-
-
-def test_takes_single_units_when_that_is_all_there_is() -> None:
-    shared = Shared(limit=12, window=60)
-    local = LocalAllotment(shared.take, size=10, hold=5.0)
-    assert sum(allow(local, shared, "a", i / 100) for i in range(50)) == 12
-
-
-def test_a_refusal_is_remembered_until_it_ends() -> None:
-    shared = Shared(limit=1, window=60)
-    local = LocalAllotment(shared.take, size=1, hold=5.0)
-    assert allow(local, shared, "a", 0.0)
-    assert not any(allow(local, shared, "a", 1.0 + i / 100) for i in range(1000))
-    assert shared.calls == 2
-    assert allow(local, shared, "a", 60.0)
-
-
-def test_unspent_units_are_void_after_the_hold() -> None:
-    shared = Shared(limit=100, window=1000)
-    local = LocalAllotment(shared.take, size=10, hold=5.0)
-    allow(local, shared, "a", 0.0)
-    allow(local, shared, "a", 4.875)
-    assert shared.calls == 1
-    allow(local, shared, "a", 5.0)
-    assert shared.calls == 2
-
-
-def test_keys_do_not_share() -> None:
-    shared = Shared(limit=1, window=60)
-    local = LocalAllotment(shared.take, size=1, hold=5.0)
-    assert [allow(local, shared, key, 0.0) for key in "aabb"] == [True, False, True, False]
-
-
-def test_a_full_table_gives_up_the_oldest_allotment() -> None:
-    shared = Shared(limit=100, window=60)
-    local = LocalAllotment(shared.take, size=2, hold=60.0, max_keys=2)
-    for key in "abcbc":
-        allow(local, shared, key, 0.0)
-    assert shared.calls == 3
-    allow(local, shared, "a", 0.0)
-    assert shared.calls == 4
+    assert {headers[b"ratelimit-policy"] for _, headers in replies} == {b'"hourly";q=1;w=3600000'}
+    assert shared.calls == 4 + 2
 
 
 def test_demo_shows_where_larger_allotments_stop_paying(capsys: pytest.CaptureFixture[str]) -> None:
