@@ -16,7 +16,9 @@ own calls to somebody else's API.
 
 Bound: the departures of any half-open window of W seconds are at most
 ceil(rate * W): no burst at all. The price is latency, at most `longest_wait`.
-Cost: one number, O(1).
+Cost: two numbers, O(1).
+Times are whole microseconds. The spacing is rounded up to the next one, so the
+rate is never exceeded; above 10,000 a second that can cost over 1 %.
 
 One process, one event loop: there is no lock inside.
 
@@ -30,6 +32,8 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 
+SECOND = 1_000_000  # microseconds
+
 
 class BucketFullError(Exception):
     """The wait would be too long; `retry_after` is in seconds."""
@@ -41,32 +45,42 @@ class BucketFullError(Exception):
 
 # --8<-- [start:core]
 class LeakyBucket:
-    """Let requests leave evenly, `rate` (above 0) a second.
+    """Let requests leave evenly.
 
     Args:
         rate: departures a second, above 0.
         longest_wait: seconds that a request may be held back, 0 or more.
+
+    Raises:
+        ValueError: one of them is not.
     """
 
     def __init__(self, rate: float, longest_wait: float) -> None:
-        if not rate > 0:
-            raise ValueError(f"rate must be above 0 a second, not {rate}")
-        self.spacing = 1 / rate
-        self.longest_wait = longest_wait
-        self._next_departure = -math.inf
+        if not (0 < rate < math.inf and longest_wait >= 0):
+            raise ValueError(
+                "need a rate > 0 a second and a longest wait >= 0 seconds, not"
+                f" rate {rate}, longest_wait {longest_wait}"
+            )
+        self._spacing = math.ceil(SECOND / rate)
+        self._longest_wait = longest_wait * SECOND
+        self._next_departure = self._now = 0
 
     def reserve(self, now: float) -> float:
         """Take the next departure and return the wait for it, in seconds.
 
+        `now` is a monotonic time in seconds.
+
         Raises:
             BucketFullError: the wait would exceed `longest_wait`.
         """
-        departure = max(self._next_departure, now)
-        wait = departure - now
-        if wait > self.longest_wait:
-            raise BucketFullError(wait - self.longest_wait)
-        self._next_departure = departure + self.spacing
-        return wait
+        self._now = at = max(self._now, round(now * SECOND))  # never goes back
+        departure = max(self._next_departure, at)
+        wait = departure - at
+        if wait > self._longest_wait:
+            too_long = math.ceil(wait - self._longest_wait)
+            raise BucketFullError(too_long / SECOND)
+        self._next_departure = departure + self._spacing
+        return wait / SECOND
 
 
 async def shaped(
@@ -74,7 +88,14 @@ async def shaped(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Return when it is this caller's turn, in order of arrival."""
+    """Return when it is this caller's turn, in order of arrival.
+
+    A caller that is cancelled while it waits keeps its turn: those behind it
+    do not move up.
+
+    Raises:
+        BucketFullError: the wait would exceed the bucket's `longest_wait`.
+    """
     await sleep(bucket.reserve(clock()))
     # --8<-- [end:core]
 

@@ -38,10 +38,13 @@ def test_idle_time_is_not_saved_up() -> None:
     assert [bucket.reserve(100.0) for _ in range(2)] == [0.0, 0.5]
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, math.nan])
-def test_refuses_a_rate_that_never_lets_anything_leave(rate: float) -> None:
-    with pytest.raises(ValueError, match="rate must be above 0"):
-        LeakyBucket(rate, longest_wait=1.0)
+@pytest.mark.parametrize(
+    ("rate", "longest_wait"),
+    [(0.0, 1.0), (-1.0, 1.0), (math.nan, 1.0), (math.inf, 1.0), (1.0, -0.5), (1.0, math.nan)],
+)
+def test_refuses_a_rate_or_a_wait_that_is_none(rate: float, longest_wait: float) -> None:
+    with pytest.raises(ValueError, match="rate > 0 a second and a longest wait >= 0"):
+        LeakyBucket(rate, longest_wait)
 
 
 @pytest.mark.anyio
