@@ -15,12 +15,13 @@ limit notices nothing. Use this beside a rate limit, in front of whatever slows
 down under load.
 
 The limit adapts by AIMD: while requests finish in time and the limit is in use
-it grows by one per `limit` requests, and each late one cuts it by a tenth. (TCP
-cuts once a round trip: a crowd of late requests cuts deeper here.) Set `most`
-equal to `least` for a fixed limit.
+it grows by one per `limit` requests. One that is late, however it ends, cuts it
+by a tenth, at most once per `in_time`: a crowd of late ones is one sign. Set
+`most` equal to `least` for a fixed limit.
 
 Bound: at most `most` requests in flight at any time, in this process. Nothing
-waits in a queue: what does not fit is refused at once, with 503.
+waits in a queue: what does not fit is refused at once, with 503. One that never
+ends is never judged: put a timeout around the work.
 Cost: O(1). One event loop, one thread: there is no lock inside.
 
 Source: Chiu and Jain, "Analysis of the increase and decrease algorithms for
@@ -29,6 +30,7 @@ https://doi.org/10.1016/0169-7552(89)90019-6
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -45,9 +47,12 @@ class ConcurrencyLimit:
     Args:
         least: never below this many, so that recovery can be noticed.
         most: never above this many.
-        in_time: seconds; a request that takes longer, or fails with
+        in_time: seconds above 0; a request that takes longer, or fails with
             TimeoutError, is a sign of overload.
         clock: monotonic time in seconds.
+
+    Raises:
+        ValueError: these bounds are no whole numbers, or they cross.
     """
 
     def __init__(
@@ -57,14 +62,19 @@ class ConcurrencyLimit:
         in_time: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not 1 <= least <= most:
-            raise ValueError(f"need 1 <= least <= most, not {least}, {most}")
+        whole = type(least) is type(most) is int
+        if not (whole and 1 <= least <= most and in_time > 0):
+            raise ValueError(
+                "need whole numbers 1 <= least <= most and in_time > 0, not"
+                f" least {least}, most {most}, in_time {in_time}"
+            )
         self.least = least
         self.most = most
         self.in_time = in_time
         self.limit = float(least)
         self.in_flight = 0
         self._clock = clock
+        self._next_cut = -math.inf
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -78,21 +88,25 @@ class ConcurrencyLimit:
         self.in_flight += 1
         busy = self.in_flight * 2 >= self.limit
         started = self._clock()
+        late = served = False
         try:
             yield
+            served = True
         except TimeoutError:
-            self._decrease()
+            late = True
             raise
-        else:
-            if self._clock() - started > self.in_time:
-                self._decrease()
-            elif busy:  # an idle service proves nothing
-                self.limit = min(self.most, self.limit + 1 / self.limit)
-        finally:
+        finally:  # also when it fails or is cancelled: late is late
             self.in_flight -= 1
+            now = self._clock()
+            if late or now - started > self.in_time:
+                self._cut(now)
+            elif served and busy:  # an idle service proves nothing
+                self.limit = min(self.most, self.limit + 1 / self.limit)
 
-    def _decrease(self) -> None:
-        self.limit = max(self.least, self.limit * 0.9)
+    def _cut(self, now: float) -> None:
+        if now >= self._next_cut:
+            self._next_cut = now + self.in_time
+            self.limit = max(self.least, self.limit * 0.9)
         # --8<-- [end:core]
 
 

@@ -14,7 +14,8 @@ previous window's requests came evenly. Use it for large limits on traffic that
 is not hostile. An attacker breaks the assumption by sending them all at once.
 
 Bound: any half-open window of `window` seconds admits at most 2 * limit - 1.
-Cost: O(1) memory per active key, amortised O(1) time per hit.
+Cost: O(1) memory per active key, O(1) time per hit: each hit forgets at most
+two keys that are idle.
 Arithmetic is in whole microseconds, so that a client that waits `retry_after`
 is admitted and not turned away by a rounding error.
 
@@ -25,6 +26,7 @@ of domains",
 https://blog.cloudflare.com/counting-things-a-lot-of-different-things/
 """
 
+import itertools
 import math
 from collections import OrderedDict
 from typing import NamedTuple
@@ -55,9 +57,18 @@ class SlidingWindowCounter:
     """About `limit` units per key in any `window` seconds.
 
     `limit` may be changed while it runs. A limit of 0 is closed.
+
+    Raises:
+        ValueError: the limit is no whole number of 0 or more, or the window
+            is shorter than a microsecond or endless.
     """
 
     def __init__(self, limit: int, window: float) -> None:
+        if not (_whole(limit) and 1 / SECOND <= window < math.inf):
+            raise ValueError(
+                "need a whole limit >= 0 and a window >= 0.000001 seconds, not"
+                f" limit {limit}, window {window}"
+            )
         self.limit = limit
         self._width = round(window * SECOND)
         self._keys: OrderedDict[str, _Counts] = OrderedDict()
@@ -66,10 +77,13 @@ class SlidingWindowCounter:
     def hit(self, key: str, now: float, cost: int = 1) -> Decision:
         """Ask to pass `cost` units at `now`, a monotonic time in seconds.
 
+        Take time.monotonic(): a float as large as time.time() has no room for
+        microseconds, and who waits as told may come too early.
+
         Raises:
             ValueError: `cost` is not a whole number of 1 or more.
         """
-        if not cost >= 1 or cost % 1:
+        if not (_whole(cost) and cost):
             raise ValueError(f"cost must be a whole number >= 1, not {cost}")
         self._now = max(self._now, round(now * SECOND))  # never goes back
         window, elapsed = divmod(self._now, self._width)
@@ -89,7 +103,7 @@ class SlidingWindowCounter:
         reset = (2 if current else 1 if previous else 0) * self._width
         return Decision(
             cost <= room,
-            max(0, room - cost) if cost <= room else room,
+            room - cost if cost <= room else room,
             wait,
             max(0, reset - elapsed) / SECOND,
         )
@@ -104,7 +118,7 @@ class SlidingWindowCounter:
         seen = self._keys.get(key, _Counts(window, 0, 0))
         if seen.window == window:
             return seen.previous, seen.current
-        return (seen.current, 0)  # older windows have been forgotten
+        return (seen.current if seen.window == window - 1 else 0), 0
 
     def _wait(self, previous: int, current: int, cost: int, at: int) -> float:
         """Return how long until `cost` fits, in seconds."""
@@ -118,11 +132,15 @@ class SlidingWindowCounter:
 
     def _forget_idle_keys(self, window: int) -> None:
         """Drop keys two windows old: they equal unknown keys."""
-        while self._keys:
-            key, seen = next(iter(self._keys.items()))
+        for key, seen in list(itertools.islice(self._keys.items(), 2)):
             if seen.window >= window - 1:
                 return
             del self._keys[key]
+
+
+def _whole(number: object) -> bool:
+    """Say whether this is an int of 0 or more, and neither True nor False."""
+    return type(number) is int and number >= 0
 
 
 # --8<-- [start:demo]

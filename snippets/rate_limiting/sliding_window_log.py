@@ -13,7 +13,8 @@ It remembers when each admitted unit passed. Use it where the limit is small
 and must be exact, such as 5 sign-ins in 15 minutes.
 
 Bound: any half-open window of `window` seconds admits at most `limit`.
-Cost: O(limit) memory per active key, amortised O(1) time per hit.
+Cost: O(limit) memory per active key, amortised O(1) time per hit: a hit drops
+the key's own units that have left, at most `limit`, and at most two idle keys.
 Rejected hits are not logged: a client that keeps knocking is not locked out
 for ever, as it is where each attempt is recorded.
 
@@ -23,6 +24,7 @@ Source: the moving window of the library limits,
 https://limits.readthedocs.io/en/stable/strategies.html
 """
 
+import itertools
 import math
 from collections import OrderedDict, deque
 from typing import NamedTuple
@@ -45,9 +47,18 @@ class SlidingWindowLog:
     """At most `limit` units per key in any `window` seconds.
 
     `limit` and `window` may be changed while it runs. A limit of 0 is closed.
+
+    Raises:
+        ValueError: the limit is no whole number of 0 or more, or the window
+            is not above 0 seconds.
     """
 
     def __init__(self, limit: int, window: float) -> None:
+        if not (_whole(limit) and 0 < window < math.inf):
+            raise ValueError(
+                "need a whole limit >= 0 and a window > 0 seconds, not"
+                f" limit {limit}, window {window}"
+            )
         self.limit = limit
         self.window = window
         self._logs: OrderedDict[str, deque[float]] = OrderedDict()
@@ -59,7 +70,7 @@ class SlidingWindowLog:
         Raises:
             ValueError: `cost` is not a whole number of 1 or more.
         """
-        if not cost >= 1 or cost % 1:
+        if not (_whole(cost) and cost):
             raise ValueError(f"cost must be a whole number >= 1, not {cost}")
         now = self._now = max(self._now, now)  # a clock set back stands still
         self._forget_idle_keys()
@@ -88,11 +99,15 @@ class SlidingWindowLog:
 
     def _forget_idle_keys(self) -> None:
         """Drop keys whose last unit has left: they equal unknown keys."""
-        while self._logs:
-            key, log = next(iter(self._logs.items()))
+        for key, log in list(itertools.islice(self._logs.items(), 2)):
             if log and log[-1] + self.window > self._now:
                 return
             del self._logs[key]
+
+
+def _whole(number: object) -> bool:
+    """Say whether this is an int of 0 or more, and neither True nor False."""
+    return type(number) is int and number >= 0
 
 
 # --8<-- [start:demo]
