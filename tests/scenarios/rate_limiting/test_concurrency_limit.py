@@ -1,6 +1,8 @@
 """The concurrency limit bounds work in flight and finds how much is right."""
 
 import asyncio
+import math
+from decimal import Decimal
 
 import pytest
 
@@ -82,11 +84,51 @@ async def test_a_timeout_cuts_the_limit_and_is_passed_on() -> None:
 
 
 async def test_another_error_says_nothing_about_load() -> None:
-    limiter = ConcurrencyLimit(2, 10, in_time=1.0)
+    limiter = ConcurrencyLimit(1, 10, in_time=1.0)
+    limiter.limit = 2.0
     with pytest.raises(KeyError):
         async with limiter.slot():
             raise KeyError
-    assert (limiter.limit, limiter.in_flight) == (2.0, 0)
+    assert (limiter.limit, limiter.in_flight) == (2.0, 0)  # neither cut nor grown
+
+
+@pytest.mark.parametrize("error", [KeyError, asyncio.CancelledError])
+async def test_late_is_late_however_it_ends(error: type[BaseException]) -> None:
+    clock = FakeClock()
+    limiter = ConcurrencyLimit(1, 10, in_time=1.0, clock=clock)
+    limiter.limit = 10.0
+
+    async def request() -> None:
+        async with limiter.slot():
+            clock.advance(1.5)
+            raise error
+
+    with pytest.raises(error):
+        await request()
+    assert (limiter.limit, limiter.in_flight) == (9.0, 0)
+
+
+async def test_a_crowd_of_late_ones_cuts_once_in_the_time_allowed() -> None:
+    clock = FakeClock()
+    limiter = ConcurrencyLimit(1, 10, in_time=1.0, clock=clock)
+    limiter.limit = 10.0
+    after = []
+    for wait in (0.0, 0.0, 0.875, 0.125):
+        clock.advance(wait)
+        with pytest.raises(TimeoutError):
+            async with limiter.slot():
+                raise TimeoutError
+        after.append(limiter.limit)
+    assert after == [9.0, 9.0, 9.0, 8.1]
+
+
+async def test_a_part_of_a_slot_is_none() -> None:
+    limiter = ConcurrencyLimit(1, 10, in_time=1.0)
+    limiter.limit = 2.75
+    async with limiter.slot(), limiter.slot():
+        with pytest.raises(OverloadedError):
+            async with limiter.slot():
+                raise AssertionError
 
 
 async def test_never_falls_below_the_least() -> None:
@@ -98,10 +140,16 @@ async def test_never_falls_below_the_least() -> None:
     assert limiter.limit == 2
 
 
-@pytest.mark.parametrize(("least", "most"), [(0, 5), (6, 5)])
-async def test_refuses_bounds_that_cross(least: int, most: int) -> None:
-    with pytest.raises(ValueError, match="1 <= least <= most"):
-        ConcurrencyLimit(least, most, in_time=1.0)
+@pytest.mark.parametrize(
+    ("least", "most", "in_time"),
+    [
+        *[(0, 5, 1.0), (6, 5, 1.0), (1.5, 5, 1.0), (1, 5.0, 1.0), (True, 5, 1.0)],
+        *[(1, Decimal(5), 1.0), (1, 5, 0.0), (1, 5, -1.0), (1, 5, math.nan)],
+    ],
+)
+async def test_refuses_bounds_that_are_none_or_cross(least: int, most: int, in_time: float) -> None:
+    with pytest.raises(ValueError, match="1 <= least <= most and in_time > 0"):
+        ConcurrencyLimit(least, most, in_time)
 
 
 def test_demo_grows_and_falls_back(capsys: pytest.CaptureFixture[str]) -> None:

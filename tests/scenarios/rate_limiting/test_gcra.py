@@ -1,6 +1,7 @@
 """GCRA keeps burst + limit with one integer per key."""
 
 import math
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,13 @@ def test_pays_the_burst_and_then_the_rate() -> None:
     ]
 
 
+def test_limit_3_with_burst_3_promises_five_sign_ins_in_any_fifteen_minutes() -> None:
+    limiter = Gcra(limit=3, window=900, burst=3)
+    load = [(float(second), 1) for second in range(3600)]
+    passed = admitted(lambda now, _: limiter.hit("alice", now).allowed, load)
+    assert most_in_any_window(passed, 900) == 5
+
+
 def test_a_part_of_a_unit_does_not_remain() -> None:
     limiter = Gcra(limit=1, window=1.0, burst=2)
     limiter.hit("a", 0.0)
@@ -92,8 +100,8 @@ def test_a_limit_or_a_burst_of_zero_is_closed(limit: int, burst: int) -> None:
     assert Gcra(limit, 10, burst).hit("a", 0) == Decision(False, 0, math.inf, 0.0)
 
 
-@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5, 2.0, True])
-def test_refuses_a_cost_that_is_no_count(cost: float) -> None:
+@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5, 2.0, True, Decimal(1)])
+def test_refuses_a_cost_that_is_no_count(cost: object) -> None:
     with pytest.raises(ValueError, match="whole number"):
         Gcra(limit=3, window=10, burst=3).hit("a", 0, cost)  # type: ignore[arg-type]  # the bad input
 

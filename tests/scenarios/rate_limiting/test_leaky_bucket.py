@@ -1,5 +1,6 @@
 """The leaky bucket lets requests leave evenly, or refuses them."""
 
+import asyncio
 import math
 
 import pytest
@@ -11,7 +12,7 @@ from snippets.rate_limiting.leaky_bucket import BucketFullError, LeakyBucket, sh
 from tests.scenarios.rate_limiting.traffic import Hit, hits, most_in_any_window, run_demo
 
 
-@given(load=hits(), rate=st.sampled_from([0.25, 0.5, 1, 2, 4]), window=st.integers(1, 20))
+@given(load=hits(), rate=st.floats(0.2, 5.0), window=st.integers(1, 20))
 def test_departures_never_bunch(load: list[Hit], rate: float, window: int) -> None:
     bucket = LeakyBucket(rate, longest_wait=5.0)
     departures = []
@@ -35,7 +36,38 @@ def test_waits_grow_by_the_spacing_up_to_the_longest() -> None:
 
 def test_idle_time_is_not_saved_up() -> None:
     bucket = LeakyBucket(rate=2, longest_wait=1.0)
-    assert [bucket.reserve(100.0) for _ in range(2)] == [0.0, 0.5]
+    assert bucket.reserve(0.0) == 0.0
+    assert [bucket.reserve(100.0) for _ in range(3)] == [0.0, 0.5, 1.0]
+
+
+def test_never_exceeds_a_rate_that_is_no_whole_spacing() -> None:
+    bucket = LeakyBucket(rate=700_000, longest_wait=1.0)  # 1.43 microseconds become 2
+    assert [bucket.reserve(0.0) for _ in range(4)] == [0.0, 2e-6, 4e-6, 6e-6]
+
+
+def refusal(bucket: LeakyBucket, now: float) -> float:
+    """Reserve; give `retry_after`, or 0 when there was room."""
+    try:
+        bucket.reserve(now)
+    except BucketFullError as full:
+        return full.retry_after
+    return 0.0
+
+
+@given(load=hits(), rate=st.floats(0.2, 5.0))
+def test_who_waits_as_told_gets_a_turn_and_nobody_sooner(load: list[Hit], rate: float) -> None:
+    bucket, now = LeakyBucket(rate, longest_wait=2.0), 0.0
+    for now, _ in load:
+        refusal(bucket, now)
+    while (retry := refusal(bucket, now)) == 0.0:
+        pass
+    assert refusal(bucket, now + retry - 1e-6) > 0.0
+    assert bucket.reserve(now + retry) == pytest.approx(2.0, abs=2e-6)
+
+
+def test_a_clock_set_back_lets_nobody_leave_sooner() -> None:
+    bucket = LeakyBucket(rate=2, longest_wait=9.0)
+    assert [bucket.reserve(now) for now in (100.0, 50.0, 100.0)] == [0.0, 0.5, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +91,25 @@ async def test_a_caller_sleeps_until_its_turn() -> None:
     clock.advance(1.25)
     await shaped(bucket, clock, sleep)
     assert slept == [0.0, 0.5, 1.0, 0.25]
+
+
+@pytest.mark.anyio
+async def test_a_caller_that_is_cancelled_keeps_its_turn() -> None:
+    bucket, clock, asleep, slept = LeakyBucket(2, 5.0), FakeClock(), asyncio.Event(), []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        asleep.set()
+        await asyncio.Event().wait()
+
+    for _ in range(3):
+        asleep.clear()
+        caller = asyncio.create_task(shaped(bucket, clock, sleep))
+        await asleep.wait()
+        caller.cancel()
+        await asyncio.wait([caller])
+        assert caller.cancelled()
+    assert slept == [0.0, 0.5, 1.0]
 
 
 def test_demo_refuses_the_sixth(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,21 @@
 """The sliding-window counter stays below twice the limit."""
 
 import math
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snippets.rate_limiting.sliding_window_counter import Decision, SlidingWindowCounter
-from tests.scenarios.rate_limiting.traffic import Hit, admitted, hits, most_in_any_window, run_demo
+from tests.scenarios.rate_limiting.traffic import (
+    Hit,
+    admitted,
+    hits,
+    keyed,
+    most_in_any_window,
+    run_demo,
+)
 
 
 @given(load=hits(), limit=st.integers(1, 9), window=st.integers(1, 20))
@@ -87,8 +95,8 @@ def test_a_limit_of_zero_is_closed() -> None:
     assert SlidingWindowCounter(limit=0, window=10).hit("a", 0).retry_after == math.inf
 
 
-@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5])
-def test_refuses_a_cost_that_is_no_count(cost: float) -> None:
+@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5, 2.0, True, Decimal(1)])
+def test_refuses_a_cost_that_is_no_count(cost: object) -> None:
     with pytest.raises(ValueError, match="whole number"):
         SlidingWindowCounter(limit=3, window=10).hit("a", 0, cost)  # type: ignore[arg-type]  # the bad input
 
@@ -114,6 +122,47 @@ def test_forgets_idle_keys_but_not_active_ones() -> None:
         limiter.hit(key, now)
     assert len(limiter) == 2  # b has left, a has not
     assert limiter.hit("a", 20.0).remaining == 7
+
+
+def test_each_hit_forgets_at_most_two_keys() -> None:
+    limiter = SlidingWindowCounter(limit=9, window=10)
+    for number in range(100):
+        limiter.hit(f"idle-{number}", 0.0)
+    left = []
+    for _ in range(50):
+        limiter.hit("late", 20.0)
+        left.append(len(limiter) - 1)
+    assert left == list(range(98, -1, -2))
+
+
+def test_an_idle_key_that_is_not_forgotten_yet_has_nothing_used() -> None:
+    limiter = SlidingWindowCounter(limit=1, window=10)
+    for key in "abcd":
+        limiter.hit(key, 0.0)
+    assert limiter.hit("d", 20.0) == Decision(True, 0, 0.0, 20.0)
+    assert len(limiter) == 2  # c, which is idle, and d
+
+
+@given(load=keyed(), limit=st.integers(0, 4), window=st.integers(1, 9))
+def test_other_keys_change_no_answer(
+    load: list[tuple[str, float, int]], limit: int, window: int
+) -> None:
+    together = SlidingWindowCounter(limit, window)
+    alone = {key: SlidingWindowCounter(limit, window) for key in "abcde"}
+    for key, now, cost in load:
+        assert together.hit(key, now, cost) == alone[key].hit(key, now, cost)
+
+
+@pytest.mark.parametrize(
+    ("limit", "window"),
+    [
+        *[(-1, 10), (1.5, 10), (True, 10), (Decimal(1), 10), (math.nan, 10)],
+        *[(1, 0), (1, -1), (1, 1e-7), (1, math.inf), (1, math.nan)],
+    ],
+)
+def test_refuses_a_limit_that_is_none(limit: int, window: float) -> None:
+    with pytest.raises(ValueError, match="whole limit >= 0 and a window"):
+        SlidingWindowCounter(limit, window)
 
 
 def test_demo_shows_the_unlucky_moment(capsys: pytest.CaptureFixture[str]) -> None:

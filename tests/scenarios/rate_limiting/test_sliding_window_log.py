@@ -1,13 +1,21 @@
 """The sliding-window log keeps the limit exactly."""
 
 import math
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snippets.rate_limiting.sliding_window_log import Decision, SlidingWindowLog
-from tests.scenarios.rate_limiting.traffic import Hit, admitted, hits, most_in_any_window, run_demo
+from tests.scenarios.rate_limiting.traffic import (
+    Hit,
+    admitted,
+    hits,
+    keyed,
+    most_in_any_window,
+    run_demo,
+)
 
 
 @given(load=hits(), limit=st.integers(0, 9), window=st.integers(1, 20))
@@ -74,8 +82,8 @@ def test_a_limit_of_zero_is_closed() -> None:
     assert SlidingWindowLog(limit=0, window=10).hit("a", 0).retry_after == math.inf
 
 
-@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5])
-def test_refuses_a_cost_that_is_no_count(cost: float) -> None:
+@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5, 2.0, True, Decimal(1)])
+def test_refuses_a_cost_that_is_no_count(cost: object) -> None:
     with pytest.raises(ValueError, match="whole number"):
         SlidingWindowLog(limit=3, window=10).hit("a", 0, cost)  # type: ignore[arg-type]  # the bad input
 
@@ -102,6 +110,49 @@ def test_forgets_idle_keys_but_not_active_ones() -> None:
         limiter.hit(key, now)
     assert len(limiter) == 2  # b has left, a has not
     assert limiter.hit("a", 12.0).remaining == 7
+
+
+def test_each_hit_forgets_at_most_two_keys() -> None:
+    limiter = SlidingWindowLog(limit=9, window=10)
+    for number in range(100):
+        limiter.hit(f"idle-{number}", 0.0)
+    left = []
+    for _ in range(50):
+        limiter.hit("late", 10.0)
+        left.append(len(limiter) - 1)
+    assert left == list(range(98, -1, -2))
+
+
+def test_an_idle_key_that_is_not_forgotten_yet_has_nothing_used() -> None:
+    limiter = SlidingWindowLog(limit=2, window=10)
+    for key in "abcd":
+        limiter.hit(key, 0.0)
+    assert limiter.hit("c", 10.0, cost=3) == Decision(False, 2, math.inf, 0.0)
+    assert len(limiter) == 2  # c, whose log is empty now, and d, which is idle
+    assert limiter.hit("e", 10.0) == Decision(True, 1, 0.0, 10.0)
+    assert len(limiter) == 1
+
+
+@given(load=keyed(), limit=st.integers(0, 4), window=st.integers(1, 9))
+def test_other_keys_change_no_answer(
+    load: list[tuple[str, float, int]], limit: int, window: int
+) -> None:
+    together = SlidingWindowLog(limit, window)
+    alone = {key: SlidingWindowLog(limit, window) for key in "abcde"}
+    for key, now, cost in load:
+        assert together.hit(key, now, cost) == alone[key].hit(key, now, cost)
+
+
+@pytest.mark.parametrize(
+    ("limit", "window"),
+    [
+        *[(-1, 10), (1.5, 10), (True, 10), (Decimal(1), 10), (math.nan, 10)],
+        *[(1, 0), (1, -1), (1, math.inf), (1, math.nan)],
+    ],
+)
+def test_refuses_a_limit_that_is_none(limit: int, window: float) -> None:
+    with pytest.raises(ValueError, match="whole limit >= 0 and a window > 0"):
+        SlidingWindowLog(limit, window)
 
 
 def test_a_lowered_window_forgets_safely() -> None:

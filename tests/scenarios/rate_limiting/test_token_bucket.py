@@ -1,13 +1,21 @@
 """The token bucket keeps burst + rate * W, with a bounded table."""
 
 import math
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snippets.rate_limiting.token_bucket import TokenBucket
-from tests.scenarios.rate_limiting.traffic import Hit, admitted, hits, most_in_any_window, run_demo
+from snippets.rate_limiting.token_bucket import Decision, TokenBucket
+from tests.scenarios.rate_limiting.traffic import (
+    Hit,
+    admitted,
+    hits,
+    keyed,
+    most_in_any_window,
+    run_demo,
+)
 
 
 @given(
@@ -71,6 +79,15 @@ def test_rounding_refuses_nobody() -> None:
     assert limiter.hit("a", 10.0).allowed
 
 
+def test_remaining_counts_whole_tokens_and_rounding_loses_none() -> None:
+    limiter = TokenBucket(rate=0.2, burst=3)
+    assert limiter.hit("a", 0.0, cost=3).remaining == 0
+    for tenth in range(1, 50):  # the fiftieth addition gives 0.9999999999999999
+        limiter.hit("a", tenth / 10, cost=3)
+    assert limiter.hit("a", 5.0, cost=3).remaining == 1
+    assert limiter.hit("a", 9.0, cost=3).remaining == 1  # of 1.8
+
+
 def test_keys_do_not_share() -> None:
     limiter = TokenBucket(rate=1.0, burst=1)
     assert [limiter.hit(key, 0).allowed for key in "aabb"] == [True, False, True, False]
@@ -87,12 +104,12 @@ def test_a_burst_of_zero_is_closed() -> None:
 
 def test_a_rate_of_zero_pays_the_burst_once() -> None:
     limiter = TokenBucket(rate=0.0, burst=1)
-    assert limiter.hit("a", 0).allowed
-    assert limiter.hit("a", 1e9).retry_after == math.inf
+    assert limiter.hit("a", 0) == Decision(True, 0, 0.0, math.inf)
+    assert limiter.hit("a", 1e9) == Decision(False, 0, math.inf, math.inf)
 
 
-@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5])
-def test_refuses_a_cost_that_is_no_count(cost: float) -> None:
+@pytest.mark.parametrize("cost", [0, -1, math.nan, math.inf, 1.5, 2.0, True, Decimal(1)])
+def test_refuses_a_cost_that_is_no_count(cost: object) -> None:
     with pytest.raises(ValueError, match="whole number"):
         TokenBucket(rate=1.0, burst=3).hit("a", 0, cost)  # type: ignore[arg-type]  # the bad input
 
@@ -115,6 +132,39 @@ def test_forgets_buckets_that_are_full_again() -> None:
     for now, key in ((0.0, "a"), (1.0, "b"), (1.5, "a"), (3.0, "c")):
         limiter.hit(key, now)
     assert len(limiter) == 2  # b is full again, a is not
+
+
+def test_each_hit_forgets_at_most_two_keys() -> None:
+    limiter = TokenBucket(rate=1.0, burst=9)
+    for number in range(100):
+        limiter.hit(f"idle-{number}", 0.0)
+    left = []
+    for _ in range(50):
+        limiter.hit("late", 9.0)
+        left.append(len(limiter) - 1)
+    assert left == list(range(98, -1, -2))
+
+
+@given(load=keyed(), rate=st.sampled_from([0, 0.25, 1, 4]), burst=st.integers(0, 4))
+def test_other_keys_change_no_answer(
+    load: list[tuple[str, float, int]], rate: float, burst: int
+) -> None:
+    together = TokenBucket(rate, burst)
+    alone = {key: TokenBucket(rate, burst) for key in "abcde"}
+    for key, now, cost in load:
+        assert together.hit(key, now, cost) == alone[key].hit(key, now, cost)
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst", "max_keys"),
+    [
+        *[(-1, 1, 9), (math.inf, 1, 9), (math.nan, 1, 9), (1, -1, 9), (1, 1.5, 9)],
+        *[(1, True, 9), (1, Decimal(1), 9), (1, math.nan, 9), (1, 1, 0)],
+    ],
+)
+def test_refuses_a_rate_or_a_burst_that_is_none(rate: float, burst: int, max_keys: int) -> None:
+    with pytest.raises(ValueError, match="rate >= 0, a whole burst >= 0 and room"):
+        TokenBucket(rate, burst, max_keys)
 
 
 def test_a_full_table_forgets_the_key_idle_longest() -> None:

@@ -32,6 +32,15 @@ def hits(draw: st.DrawFn, most: int = 80) -> list[Hit]:
     return drawn
 
 
+def keyed(most: int = 60) -> st.SearchStrategy[list[tuple[str, float, int]]]:
+    """Draw hits of five keys: which key, when, and at what cost."""
+    return hits(most).flatmap(
+        lambda load: st.tuples(*(st.sampled_from("abcde") for _ in load)).map(
+            lambda keys: [(key, *hit) for key, hit in zip(keys, load, strict=True)]
+        )
+    )
+
+
 def admitted(allow: Callable[[float, int], bool], load: Iterable[Hit]) -> list[Hit]:
     """Give the hits that `allow(now, cost)` lets pass."""
     return [(now, cost) for now, cost in load if allow(now, cost)]
