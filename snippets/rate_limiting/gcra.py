@@ -21,8 +21,9 @@ rate is never exceeded; above 10,000 units a second that can cost over 1 %.
 
 One process, one thread (or one event loop): there is no lock inside.
 
-Source: ITU-T I.371, https://www.itu.int/rec/T-REC-I.371; for APIs: Brandur
-Leach, "Rate Limiting, Cells, and GCRA", https://brandur.org/rate-limiting
+Source: Brandur Leach, "Rate Limiting, Cells, and GCRA",
+https://brandur.org/rate-limiting; where it comes from: RFC 2381 section 2.2,
+https://www.rfc-editor.org/rfc/rfc2381#section-2.2
 """
 
 import itertools
