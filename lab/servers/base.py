@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -35,7 +35,8 @@ def free_port(span: int = 0) -> int:
     its port later.
     """
     for _ in range(1000):
-        port = random.randrange(10_000, 22_000)  # noqa: S311 - no secret
+        # Not `random`: servers start in threads, and Hypothesis seeds and watches its state.
+        port = 10_000 + secrets.randbelow(12_000)
         if all(_is_free(p) for p in {port, port + span}):
             return port
     raise ServerUnavailable("lab", "no free port on 127.0.0.1", "end programs that listen on it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,7 +20,7 @@ import redis
 from lab import reap, reaper, servers
 from lab.errors import PortInUse, ServerUnavailable
 from lab.servers import binaries
-from lab.servers.base import Server, answers, runnable
+from lab.servers.base import Server, answers, free_port, runnable
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +32,12 @@ START: dict[str, Callable[[], Server]] = {
     "s3": servers.s3,
     "nginx": lambda: servers.nginx(OK),
 }
+
+
+def test_a_free_port_leaves_the_programs_random_numbers_alone() -> None:
+    before = random.getstate()
+    assert 10_000 <= free_port() < 22_000
+    assert random.getstate() == before
 
 
 @pytest.fixture(scope="module")
