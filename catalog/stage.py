@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import rcssmin
+import rjsmin
 import yaml
 
 from catalog import check, export, pages
@@ -134,11 +136,20 @@ def _other_files(made: Plan, context: Context) -> None:
     docs = context.root / "docs"
     for file in sorted(docs.rglob("*")):
         if file.is_file() and file.suffix != ".md" and not file.name.startswith("."):
-            made.files[file.relative_to(docs).as_posix()] = file.read_bytes()
+            made.files[file.relative_to(docs).as_posix()] = _slim(file)
     for snippet in context.snippets.values():
         made.files[snippet.code_path] = snippet.stripped.encode()
     for name, data in export.files(made.catalog).items():
         made.files[name] = _with_numbers(data, context)
+
+
+def _slim(file: Path) -> bytes:
+    """Give an asset as it is served: scripts and styles without comments and needless spaces."""
+    if file.suffix == ".js":
+        return f"{rjsmin.jsmin(file.read_text(encoding='utf-8'))}\n".encode()
+    if file.suffix == ".css":
+        return f"{rcssmin.cssmin(file.read_text(encoding='utf-8'))}\n".encode()
+    return file.read_bytes()
 
 
 def _with_numbers(data: bytes, context: Context) -> bytes:
