@@ -146,9 +146,9 @@ def _other_files(made: Plan, context: Context) -> None:
 def _slim(file: Path) -> bytes:
     """Give an asset as it is served: scripts and styles without comments and needless spaces."""
     if file.suffix == ".js":
-        return f"{rjsmin.jsmin(file.read_text(encoding='utf-8'))}\n".encode()
+        return str(rjsmin.jsmin(file.read_text(encoding="utf-8"))).encode()
     if file.suffix == ".css":
-        return f"{rcssmin.cssmin(file.read_text(encoding='utf-8'))}\n".encode()
+        return str(rcssmin.cssmin(file.read_text(encoding="utf-8"))).encode()
     return file.read_bytes()
 
 

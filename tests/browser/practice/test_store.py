@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.browser.driver import Chromium
 from tests.browser.site import Site
@@ -54,7 +54,7 @@ def kept(page: Page, part: str = "assessment") -> Any:  # noqa: ANN401 - whateve
 
 def give(page: Page, text: str) -> None:
     page.locator("[data-fd-practice-data] input[type=file]").set_input_files(
-        files=[{"name": "own.json", "mimeType": "application/json", "buffer": text.encode()}]
+        FilePayload(name="own.json", mimeType="application/json", buffer=text.encode())
     )
 
 
