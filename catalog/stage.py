@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import rcssmin
-import rjsmin
 import yaml
 
 from catalog import check, export, pages
@@ -38,6 +36,7 @@ from catalog.markdown import Document, parse_document, read_document
 from catalog.model import Catalog
 from catalog.problem import Problem
 from catalog.reference import reference_pages
+from catalog.slim import slim
 from catalog.zensical import zensical_config
 
 OUT = Path("build") / "docs"
@@ -136,20 +135,11 @@ def _other_files(made: Plan, context: Context) -> None:
     docs = context.root / "docs"
     for file in sorted(docs.rglob("*")):
         if file.is_file() and file.suffix != ".md" and not file.name.startswith("."):
-            made.files[file.relative_to(docs).as_posix()] = _slim(file)
+            made.files[file.relative_to(docs).as_posix()] = slim(file)
     for snippet in context.snippets.values():
         made.files[snippet.code_path] = snippet.stripped.encode()
     for name, data in export.files(made.catalog).items():
         made.files[name] = _with_numbers(data, context)
-
-
-def _slim(file: Path) -> bytes:
-    """Give an asset as it is served: scripts and styles without comments and needless spaces."""
-    if file.suffix == ".js":
-        return str(rjsmin.jsmin(file.read_text(encoding="utf-8"))).encode()
-    if file.suffix == ".css":
-        return str(rcssmin.cssmin(file.read_text(encoding="utf-8"))).encode()
-    return file.read_bytes()
 
 
 def _with_numbers(data: bytes, context: Context) -> bytes:

@@ -47,7 +47,7 @@
         need(isDay(value.start), "plan: start");
         need(isWhole(value.days, 1, 30), "plan: days");
         need(isWhole(value.sessions, 1, 3), "plan: sessions");
-        need(isWhole(value.minutes, 15, 480), "plan: minutes");
+        need(isWhole(value.minutes, 40, 480), "plan: minutes");
         need(typeof value.assessed === "boolean", "plan: assessed");
         need(isTime(value.at), "plan: at");
       },
