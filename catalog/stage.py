@@ -36,6 +36,7 @@ from catalog.markdown import Document, parse_document, read_document
 from catalog.model import Catalog
 from catalog.problem import Problem
 from catalog.reference import reference_pages
+from catalog.slim import slim
 from catalog.zensical import zensical_config
 
 OUT = Path("build") / "docs"
@@ -134,7 +135,7 @@ def _other_files(made: Plan, context: Context) -> None:
     docs = context.root / "docs"
     for file in sorted(docs.rglob("*")):
         if file.is_file() and file.suffix != ".md" and not file.name.startswith("."):
-            made.files[file.relative_to(docs).as_posix()] = file.read_bytes()
+            made.files[file.relative_to(docs).as_posix()] = slim(file)
     for snippet in context.snippets.values():
         made.files[snippet.code_path] = snippet.stripped.encode()
     for name, data in export.files(made.catalog).items():

@@ -1,25 +1,32 @@
 """The generated pages, as Markdown. Pure: the same catalog gives the same bytes."""
 
 from catalog.model import Catalog, Page
-from catalog.pages import practice
+from catalog.pages.cheatsheet import cheatsheet
+from catalog.pages.checklist import checklist
 from catalog.pages.finder import finder
 from catalog.pages.home import home
+from catalog.pages.levels import levels
 from catalog.pages.oncall import oncall
+from catalog.pages.plan import plan
+from catalog.pages.questions import questions
+from catalog.pages.related import related
+from catalog.pages.scenarios import scenarios
+from catalog.pages.template import template
 
 
 def generate(catalog: Catalog) -> dict[str, str]:
     """Give every generated page by its staged path."""
     return {
         "index.md": home(catalog),
-        "scenarios/index.md": practice.scenarios(catalog),
+        "scenarios/index.md": scenarios(catalog),
         "finder.md": finder(catalog),
-        "questions/index.md": practice.questions(catalog),
-        "levels.md": practice.levels(catalog),
-        "plan.md": practice.plan(catalog),
-        "checklist.md": practice.checklist(catalog),
-        "template.md": practice.template(catalog),
-        "cheatsheet.md": practice.cheatsheet(catalog),
-        "related.md": practice.related(catalog),
+        "questions/index.md": questions(catalog),
+        "levels.md": levels(catalog),
+        "plan.md": plan(catalog),
+        "checklist.md": checklist(catalog),
+        "template.md": template(catalog),
+        "cheatsheet.md": cheatsheet(catalog),
+        "related.md": related(catalog),
         "oncall/index.md": oncall(catalog),
     }
 

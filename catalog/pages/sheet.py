@@ -1,5 +1,6 @@
 """What every generated page needs: its front matter, links relative to it, and plain words."""
 
+import html
 import json
 import posixpath
 import re
@@ -73,6 +74,24 @@ class Sheet:
             return f"#{anchor}"
         return posixpath.relpath(path, posixpath.dirname(self.path) or ".") + mark + anchor
 
+    def address(self, target: str) -> str:
+        """Give the relative address of a staged file as raw HTML needs it, with its `#anchor`.
+
+        Pages are served as folders: `finder.md` at `finder/`, `oncall/index.md` at `oncall/`.
+        """
+        path, mark, anchor = target.partition("#")
+        here, there = _served(self.path), _served(path) if path.endswith(".md") else path
+        found = posixpath.relpath(there, here)
+        folder = "/" if path.endswith(".md") and not found.endswith("/") else ""
+        return f"{found}{folder}{mark}{anchor}"
+
+    def scenario_html(self, scenario: Scenario, text: str | None = None) -> str:
+        """Link a scenario that has a page, in HTML; name one that has none, as planned."""
+        words = html.escape(text or f"{scenario.number} · {scenario.title}")
+        if self.catalog.has_page(scenario):
+            return f'<a href="{self.address(f"scenarios/{scenario.id}.md")}">{words}</a>'
+        return f"{words}{chip(Status.PLANNED)}"
+
     def scenario(self, scenario: Scenario, text: str | None = None) -> str:
         """Link a scenario that has a page; name one that has none, as planned."""
         words = escape(text or f"{scenario.number} · {scenario.title}")
@@ -114,6 +133,11 @@ class Sheet:
             front.append(f"search: {{boost: {boost}}}")
         head = "\n".join(["---", *front, "---", "", f"# {title}"])
         return "\n\n".join([head, *(block for block in body if block)]) + "\n"
+
+
+def _served(path: str) -> str:
+    """Give the folder that a staged page is served as."""
+    return posixpath.normpath(path.removesuffix(".md").removesuffix("index") or ".")
 
 
 def items(lines: Iterable[str]) -> str:

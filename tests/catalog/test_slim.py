@@ -1,0 +1,48 @@
+"""What is served of scripts and styles: the same code, without what only people read."""
+
+from pathlib import Path
+
+import pytest
+
+from catalog.slim import slim
+from tests.catalog.repository import ROOT
+
+ASSETS = sorted([*(ROOT / "docs/assets").rglob("*.js"), *(ROOT / "docs/assets").rglob("*.css")])
+
+
+def served(tmp_path: Path, name: str, text: str) -> str:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return slim(tmp_path / name).decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("// why\nlet a = 1; // ms\n", "let a = 1;\n"),
+        ("/** @type {x} */\n  const a =\n\n    2;", "const a =\n2;\n"),
+        ("const a = /** @type {any} */ (b);", "const a = (b);\n"),
+        ('const a = "// no  comment";', 'const a = "// no  comment";\n'),
+        ("const a = `x // ${`y  /* ${b} */`} z`;", "const a = `x // ${`y  /* ${b} */`} z`;\n"),
+        ("const a = b.replace(/[/]\\/ {2}/g, c);", "const a = b.replace(/[/]\\/ {2}/g, c);\n"),
+    ],
+)  # fmt: skip
+def test_a_script_loses_its_comments_and_no_code(tmp_path: Path, source: str, kept: str) -> None:
+    assert served(tmp_path, "a.js", source) == kept
+
+
+def test_a_style_keeps_what_is_important(tmp_path: Path) -> None:
+    source = "/* Why */\n\n  a  { content: '/* x */'; display: none !important; }\n"
+    kept = "a { content: '/* x */'; display: none !important; }\n"
+    assert served(tmp_path, "a.css", source) == kept
+
+
+def test_what_is_neither_is_served_as_it_is(tmp_path: Path) -> None:
+    assert served(tmp_path, "a.svg", "<svg>\n\n</svg>") == "<svg>\n\n</svg>"
+
+
+@pytest.mark.parametrize("asset", ASSETS, ids=lambda path: path.name)
+def test_served_twice_is_served_the_same(tmp_path: Path, asset: Path) -> None:
+    """Slimming what is slim changes nothing: no code was taken for space or comment."""
+    once = slim(asset).decode()
+    assert served(tmp_path, asset.name, once) == once
+    assert len(once) < asset.stat().st_size
