@@ -138,7 +138,7 @@ class Run:
         assert self._reaper.stdin is not None
         with contextlib.suppress(OSError):
             self._reaper.stdin.close()
-        self._reaper.wait(15)
+        self._reaper.wait(120)  # a second, unless the machine is overwhelmed
 
     def _say(self, **message: object) -> None:
         # Far below PIPE_BUF, so messages of several workers never mix.
