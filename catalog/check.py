@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog import contracts
+from catalog import cards, contracts
 from catalog.load import load, slug
 from catalog.markdown import Document, Heading, anchors, prose, read_document, sections
 from catalog.model import Catalog, Change, Question, Scenario, Status
@@ -127,6 +127,22 @@ def _scenario(catalog: Catalog, scenario: Scenario, document: Document) -> Itera
         what = f"scenario {scenario.id!r} has no snippet"
         yield Problem(document.path, 1, what, f"add {folder}/<name>.py")
     yield from _directives(document)
+    yield from _self_checks(scenario, document)
+
+
+def _self_checks(scenario: Scenario, document: Document) -> Iterator[Problem]:
+    """Check that the page asks its readers something, in fold-outs that make good cards."""
+    line = next((one.line for one in document.headings() if one.text == "Check yourself"), 1)
+    if not scenario.checks:
+        what = "'Check yourself' asks nothing that could become a card"
+        mend = 'write ??? question "..." and, four spaces in, its answer'
+        yield Problem(document.path, line, what, mend)
+    for check in scenario.checks:
+        words = len(check.a.split())
+        if words > cards.MOST_WORDS:
+            what = f"the answer to {check.q!r} has {words} words"
+            mend = f"cut it to {cards.MOST_WORDS}: it is the back of a card"
+            yield Problem(document.path, line, what, mend)
 
 
 def _directives(document: Document) -> Iterator[Problem]:
@@ -411,6 +427,18 @@ def _across(catalog: Catalog, root: Path) -> Iterator[Problem]:
                 )
                 yield Problem(scenario.page, 1, what, f"write docs/questions/{question_id}.md")
     yield from _circles(done, places)
+    yield from _card_ids(catalog)
+
+
+def _card_ids(catalog: Catalog) -> Iterator[Problem]:
+    """Find two cards with one id: readers' progress on them would be mixed up."""
+    seen: set[str] = set()
+    for card in cards.cards(catalog):
+        if card.id in seen and card.kind != "follow-up":  # of those, `_unique` has spoken
+            what = f"the card {card.id!r} ({card.front!r}) is made twice"
+            mend = "ask in other words, or give the symptom or follow-up another id"
+            yield Problem(f"docs/scenarios/{card.scenario}.md", 1, what, mend)
+        seen.add(card.id)
 
 
 def _unique(

@@ -1,6 +1,7 @@
 """Read everything once: data, words, code, drills, results. Bad input becomes problems."""
 
 import dataclasses
+import datetime as dt
 import os
 import re
 import tomllib
@@ -33,6 +34,7 @@ from catalog.model import (
 from catalog.problem import Problem
 from catalog.results import Results, format_value, read_results
 from catalog.rows import add_row
+from catalog.selfcheck import first_action, self_checks
 from catalog.snippets import read_snippets
 from catalog.source import explain, nearest
 from catalog.vocabulary import Vocabulary, read_vocabulary
@@ -67,6 +69,7 @@ class _Found:
     questions: tuple[Question, ...]
     code: _Code
     original: frozenset[str]
+    results: Results
 
 
 def load(
@@ -102,7 +105,7 @@ def load(
         words, found = _with_new_questions(words, answers, own, _stems(root))
         problems += found
     questions = tuple(_question(row, answers.get(row.id)) for row in words.questions)
-    joined = _Found(words, questions, code, original)
+    joined = _Found(words, questions, code, original, results)
     rows = sorted(words.scenarios, key=lambda row: row.number)
     scenarios = [_scenario(row, pages.get(row.id), joined) for row in rows]
     catalog = Catalog.model_construct(
@@ -365,9 +368,21 @@ def _scenario(row: ScenarioRow, page: Read[ScenarioFront] | None, found: _Found)
         "drills": found.code.drills.get(row.id, ()),
         "measurements": found.code.measurements.get(row.id, ()),
     }
+    if row.id in found.results.by_scenario:
+        facts["measured"] = _date(found.results.by_scenario[row.id].measured)
     if page is not None:
         facts |= {"page": page.document.path} | _fields(page.front, _NOT_A_FACT)
+        body = str(_numbers(page.document.body, found.results))
+        facts |= {"checks": self_checks(body), "first_action": first_action(body)}
     return Scenario.model_validate(facts)
+
+
+def _date(text: str) -> dt.date | None:
+    """Read a recorded day; None when it is none."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _fields(model: Model, without: frozenset[str] = frozenset()) -> dict[str, object]:

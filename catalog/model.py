@@ -439,6 +439,13 @@ class MeasurementRef(Model):
     note: str = ""
 
 
+class SelfCheck(Model):
+    """A question of a page's "Check yourself" and its answer, as plain words with `code`."""
+
+    q: Text
+    a: Text
+
+
 class Scenario(Model):
     """A scenario with everything that is known of it."""
 
@@ -467,6 +474,9 @@ class Scenario(Model):
     snippets: tuple[SnippetRef, ...] = ()
     drills: tuple[DrillRef, ...] = ()
     measurements: tuple[MeasurementRef, ...] = ()
+    measured: dt.date | None = None  # when they were recorded
+    checks: tuple[SelfCheck, ...] = ()
+    first_action: str = ""  # the first line of its runbook, where it has one
 
     @property
     def python_name(self) -> str:

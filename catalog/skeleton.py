@@ -104,7 +104,9 @@ FILL: the claim, and the drill that disproves it.
 
 ## Check yourself
 
-FILL: questions with answers in fold-outs.
+??? question "FILL: what a reader should be able to answer now"
+
+    FILL: the answer, at most 60 words; it becomes a card.
 
 ## Interview questions
 

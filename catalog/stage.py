@@ -139,7 +139,8 @@ def _other_files(made: Plan, context: Context) -> None:
     for snippet in context.snippets.values():
         made.files[snippet.code_path] = snippet.stripped.encode()
     for name, data in export.files(made.catalog).items():
-        made.files[name] = _with_numbers(data, context)
+        text = name.endswith((".json", ".txt"))
+        made.files[name] = _with_numbers(data, context) if text else data
 
 
 def _with_numbers(data: bytes, context: Context) -> bytes:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from catalog.cards import Card
 from catalog.model import (
     Advice,
     Catalog,
@@ -25,6 +26,7 @@ from catalog.model import (
 )
 
 Built = Literal["complete", "planned"]
+_UNSIGNED = "0" * 12
 
 
 class ApiSnippet(Model):
@@ -190,21 +192,41 @@ class ApiCatalog(Model):
     signals: tuple[Advice, ...]
 
 
-def schema() -> dict[str, object]:
-    """Give the JSON Schema of catalog.json."""
+class ApiCards(Model):
+    """Every card of the review page and of the Anki deck, in the order in which they are learnt."""
+
+    version: Literal[1]
+    revision: str = Field(
+        pattern=r"^[0-9a-f]{12}$",
+        description="hash of the canonical JSON without this key; there is no timestamp",
+    )
+    cards: tuple[Card, ...]
+
+
+def schema(model: type[ApiCatalog] | type[ApiCards]) -> dict[str, object]:
+    """Give the JSON Schema of catalog.json or cards.json."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **ApiCatalog.model_json_schema(by_alias=True, mode="serialization"),
+        **model.model_json_schema(by_alias=True, mode="serialization"),
     }
 
 
 def build(catalog: Catalog) -> ApiCatalog:
     """Give the catalog as the API shows it, with its revision."""
-    unsigned = _build(catalog, "0" * 12)
+    unsigned = _build(catalog, _UNSIGNED)
+    return unsigned.model_copy(update={"revision": _revision(unsigned)})
+
+
+def build_cards(cards: tuple[Card, ...]) -> ApiCards:
+    """Give the cards as the API shows them, with their revision."""
+    unsigned = ApiCards(version=1, revision=_UNSIGNED, cards=cards)
+    return unsigned.model_copy(update={"revision": _revision(unsigned)})
+
+
+def _revision(unsigned: ApiCatalog | ApiCards) -> str:
     content = unsigned.model_dump(mode="json", by_alias=True, exclude={"revision"})
     canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    revision = hashlib.sha256(canonical.encode()).hexdigest()[:12]
-    return unsigned.model_copy(update={"revision": revision})
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 def _build(catalog: Catalog, revision: str) -> ApiCatalog:

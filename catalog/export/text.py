@@ -39,6 +39,7 @@ def llms(catalog: Catalog) -> str:
                 f"- [On call]({base}oncall/): triage, symptoms, error messages",
                 f"- [Related topics]({base}related/): what to study beside each scenario",
                 f"- [The catalog as JSON]({base}api/v1/catalog.json): everything above, typed",
+                f"- [The cards as JSON]({base}api/v1/cards.json): questions with short answers",
             ]
         )
     )

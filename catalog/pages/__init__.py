@@ -3,6 +3,7 @@
 from catalog.model import Catalog, Page
 from catalog.pages.cheatsheet import cheatsheet
 from catalog.pages.checklist import checklist
+from catalog.pages.downloads import downloads
 from catalog.pages.finder import finder
 from catalog.pages.home import home
 from catalog.pages.levels import levels
@@ -10,6 +11,7 @@ from catalog.pages.oncall import oncall
 from catalog.pages.plan import plan
 from catalog.pages.questions import questions
 from catalog.pages.related import related
+from catalog.pages.review import review
 from catalog.pages.scenarios import scenarios
 from catalog.pages.template import template
 
@@ -28,6 +30,8 @@ def generate(catalog: Catalog) -> dict[str, str]:
         "cheatsheet.md": cheatsheet(catalog),
         "related.md": related(catalog),
         "oncall/index.md": oncall(catalog),
+        "review.md": review(catalog),
+        "downloads.md": downloads(catalog),
     }
 
 
@@ -53,9 +57,11 @@ def nav(catalog: Catalog) -> list[object]:
         {"Complexity levels": "levels.md"},
         {"Study plan": "plan.md"},
         {"Checklist": "checklist.md"},
+        {"Review": "review.md"},
         {"Answer template": "template.md"},
         {"Cheat sheet": "cheatsheet.md"},
         {"Related topics": "related.md"},
+        {"Downloads": "downloads.md"},
     ]
     entries: list[object] = [
         {"Home": "index.md"},

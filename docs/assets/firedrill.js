@@ -21,6 +21,8 @@
     if (shortcuts || event.key.length !== 1 || event.key === " " || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = /** @type {HTMLElement} */ (event.target);
     if (target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"))) return;
+    // A focused tool has keys of its own.
+    if (target.closest?.("[data-fd-keys]")?.getAttribute("data-fd-keys")?.includes(event.key)) return;
     event.stopImmediatePropagation();
   }, true);
 
