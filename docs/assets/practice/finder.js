@@ -23,7 +23,7 @@
     for (const name of [...facets, "text"]) said.delete(name);
     for (const [name, value] of new FormData(form)) if (value) said.append(name, String(value));
     said.sort();
-    return said.size ? `?${said}` : "";
+    return String(said) && `?${said}`;
   };
 
   /** Set the form to what the address says, and name what it does not understand. */
@@ -72,6 +72,7 @@
     waiting = setTimeout(() => { status.textContent = words; }, 150);
   };
   const write = () => {
+    problem.hidden = true; // the address now says what the form says
     try {
       history.replaceState(history.state, "", location.pathname + query() + location.hash);
     } catch { /* too often in a short time for this browser: the next change writes it */ }
@@ -80,7 +81,7 @@
   form.addEventListener("input", show);
   form.addEventListener("change", write);
   form.addEventListener("submit", (event) => { event.preventDefault(); write(); });
-  form.addEventListener("reset", () => setTimeout(() => { write(); read(); }));
+  form.addEventListener("reset", () => setTimeout(() => { write(); show(); }));
   addEventListener("popstate", read);
   form.querySelector("button")?.addEventListener("click", async () => {
     try {

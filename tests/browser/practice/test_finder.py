@@ -86,6 +86,7 @@ def test_an_address_made_by_hand_says_what_it_lost_and_keeps_the_rest(
         expect(page.get_by_role("checkbox", name="The database is down")).to_be_visible()
         assert page.url.endswith(asked)  # nothing is lost before the reader changes something
         page.get_by_role("checkbox", name="Crisis Management", exact=False).first.check()
+        expect(problem).to_be_hidden()
         assert page.url.endswith(
             "?h=redis&symptom=db-down&tech=x&technology=redis&topic=crisis-management#all-scenarios"
         )
