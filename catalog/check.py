@@ -12,7 +12,7 @@ from pathlib import Path
 
 from catalog import cards, contracts
 from catalog.load import load, slug
-from catalog.markdown import Document, Heading, anchors, prose, read_document, sections
+from catalog.markdown import Document, Heading, anchors, fences, prose, read_document, sections
 from catalog.model import Catalog, Change, Question, Scenario, Status
 from catalog.pages import generate
 from catalog.problem import Problem
@@ -320,10 +320,19 @@ def _question(question: Question, document: Document, see: "_Anchors") -> Iterat
     yield from _changes(question.changes, document)
     yield from _sections(document, ANSWER)
     for section in sections(document.body, document.body_line):
-        if section.heading.text == ANSWER[3] and '--8<-- "snippets/' not in section.body:
-            what = "step 4 shows no tested snippet"
+        if section.heading.text == ANSWER[3] and not _shows_good_code(section.body):
+            what = "step 4 shows no tested snippet that is good to copy"
             mend = 'embed one: a python fence with the line --8<-- "snippets/...:section"'
             yield Problem(document.path, section.heading.line, what, mend)
+
+
+def _shows_good_code(body: str) -> bool:
+    """Say whether a Python fence embeds a snippet that is not the naive one."""
+    return any(
+        fence.language == "python" and re.match(r'--8<-- "snippets/\w+/(?!naive_)', line)
+        for fence in fences(body)
+        for line in fence.body.split("\n")
+    )
 
 
 def _rubric(question: Question, document: Document) -> Iterator[Problem]:
@@ -421,11 +430,14 @@ def _across(catalog: Catalog, root: Path) -> Iterator[Problem]:
     for scenario in done:
         for question_id in scenario.questions:
             question = catalog.question(question_id)
-            if question.status is Status.PLANNED and scenario.page is not None:
+            if not catalog.has_page(question) and scenario.page is not None:
                 what = (
                     f"{scenario.id!r} is complete, but its question {question_id!r} has no answer"
                 )
-                yield Problem(scenario.page, 1, what, f"write docs/questions/{question_id}.md")
+                yield Problem(scenario.page, 1, what, f"finish docs/questions/{question_id}.md")
+        if not scenario.questions and scenario.page is not None:
+            mend = f"write docs/questions/q-{scenario.id}.md with a 'row'"
+            yield Problem(scenario.page, 1, f"no interview question asks {scenario.id!r}", mend)
     yield from _circles(done, places)
     yield from _card_ids(catalog)
 

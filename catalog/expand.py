@@ -23,6 +23,7 @@ from catalog.counts import SERVERS, Counts, counts_table
 from catalog.drills import Drill, read_drills
 from catalog.markdown import Document, Fence, fences, without_code
 from catalog.model import Catalog, Question, Scenario
+from catalog.pages.sheet import Sheet
 from catalog.problem import Problem
 from catalog.results import (
     Result,
@@ -40,6 +41,7 @@ _MEASURED = re.compile(r"\[\[m:(?P<key>[^\]|\s]*)(?P<bare>\|bare)?\]\]")
 _DIRECTIVE = re.compile(r"^(?P<indent>[ \t]*)\[\[(?P<name>[^\]\[]+)\]\][ \t]*$")
 _LEFTOVER = re.compile(r"\[\[(?P<name>[^\]\[]*)\]\]")
 _PYTHON = {"python", "python3", "py", "pycon"}
+MOCK = "mock.md"
 _BLOCKS = ("summary", "drills", "questions", "related", "counts")
 
 
@@ -57,6 +59,7 @@ class Context:
         site_url: address of the published site, ending in `/`, or empty.
         repo_url: address of the repository, without a trailing `/`, or empty.
         counts: what the whole stage holds; all 0 until every page is expanded.
+        generated: staged paths of the pages that no hand writes; empty while only checking.
     """
 
     root: Path
@@ -68,6 +71,7 @@ class Context:
     site_url: str = ""
     repo_url: str = ""
     counts: Counts = field(default_factory=Counts)
+    generated: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,13 @@ class _Page:
         self.question = self._question(name) if folder == "questions" else None
         self.snippet_reader = _reader(context.root)
 
+    def _practise(self, question: Question) -> str:
+        """Give a link to a mock interview with this question, where there is such a page."""
+        if MOCK not in self.context.generated:
+            return ""
+        address = Sheet(self.context.catalog, self.staged).address(MOCK)
+        return f'<p><a class="md-button" href="{address}?q={question.id}">Practise this</a></p>'
+
     def _scenario(self, name: str) -> Scenario | None:
         return next((s for s in self.context.catalog.scenarios if s.id == name), None)
 
@@ -213,7 +224,7 @@ class _Page:
             self.add(f"# {self.scenario.title}", "")
         if self.question:
             links = ", ".join(self._link(name) for name in self.question.scenarios)
-            head = _question_head(self.question, links)
+            head = _question_head(self.question, links, self._practise(self.question))
             self.add(*(self._front(line, "spoken_answer") for line in head))
         lines = body.split("\n")
         problem_open = False
@@ -668,13 +679,16 @@ def _code(text: str) -> str:
     return f"{mark}{pad}{text}{pad}{mark}"
 
 
-def _question_head(question: Question, scenarios: str) -> Iterator[str]:
+def _question_head(question: Question, scenarios: str, practise: str) -> Iterator[str]:
     yield f"# {question.question}"
     yield ""
     yield f"**Short answer:** {question.short_answer}"
     yield ""
     yield f"Scenarios: {scenarios}"
     yield ""
+    if practise:
+        yield practise
+        yield ""
     yield "## Spoken answer"
     yield ""
     yield question.spoken_answer.strip()
@@ -682,9 +696,15 @@ def _question_head(question: Question, scenarios: str) -> Iterator[str]:
 
 
 def _question_tail(question: Question, staged: str) -> Iterator[str]:
-    yield from ("", "## Follow-up questions", "")
+    yield from ("", "## Follow-up questions", "", "Answer aloud, then unfold.", "")
     for follow_up in question.follow_ups:
+        # The address of a follow-up is that of its heading: the theme opens the fold around it.
+        yield '<details class="fd-follow-up" markdown="1">'
+        yield '<summary markdown="block">'
+        yield ""
         yield f"### {follow_up.q} {{ #{follow_up.id} }}"
+        yield ""
+        yield "</summary>"
         yield ""
         yield follow_up.a
         yield ""
@@ -692,6 +712,8 @@ def _question_tail(question: Question, staged: str) -> Iterator[str]:
         page = f"{target.rstrip('/')}.md"
         place = f"{relative(page, staged)}{f'#{anchor}' if anchor else ''}"
         yield f"Probes {follow_up.probes}. [Where it is explained]({place})"
+        yield ""
+        yield "</details>"
         yield ""
     yield from ("## Red flags", "")
     yield from (f"- {flag}" for flag in question.red_flags)

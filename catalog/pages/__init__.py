@@ -14,6 +14,7 @@ from catalog.pages.related import related
 from catalog.pages.review import review
 from catalog.pages.scenarios import scenarios
 from catalog.pages.template import template
+from catalog.pages.values import values
 
 
 def generate(catalog: Catalog) -> dict[str, str]:
@@ -22,6 +23,7 @@ def generate(catalog: Catalog) -> dict[str, str]:
         "index.md": home(catalog),
         "scenarios/index.md": scenarios(catalog),
         "finder.md": finder(catalog),
+        **values(catalog),
         "questions/index.md": questions(catalog),
         "levels.md": levels(catalog),
         "plan.md": plan(catalog),
@@ -36,7 +38,7 @@ def generate(catalog: Catalog) -> dict[str, str]:
 
 
 def nav(catalog: Catalog) -> list[object]:
-    """Give the navigation, as mkdocs.yml writes it: every staged page a reader should see, once."""
+    """Give the navigation, as mkdocs.yml writes it: each page once, but those below finder/."""
     scenarios: list[object] = ["scenarios/index.md"]
     for part in catalog.parts:
         pages = [

@@ -1,28 +1,48 @@
-"""Every scenario in one breath."""
+"""Every scenario in one breath: two sides of A4 when printed."""
 
-from catalog.model import Catalog, Part, Scenario
+from collections.abc import Iterable
+
+from catalog.model import Advice, Catalog, Part, Scenario
 from catalog.pages.sheet import Sheet, crisis, escape, items
 
 
 def cheatsheet(catalog: Catalog) -> str:
     """Give cheatsheet.md."""
     sheet = Sheet(catalog, "cheatsheet.md")
-    steps = ", ".join(f"{one.number} {one.name.lower()}" for one in catalog.template.steps)
+    tips = catalog.tips
     body = [
         (
             '<p class="fd-lead">Every scenario in one breath. Read it the evening before, and say '
-            "each in your own words.</p>"
+            "each in your own words. Printed, it fits two sides of A4.</p>"
         ),
-        f"The [seven steps]({sheet.to('template.md')}): {escape(steps)}.",
+        '<div class="fd-sheet" markdown="1">',
+        f"## [The seven steps]({sheet.to('template.md')})",
+        _steps(catalog),
         *(_sheet_part(sheet, part) for part in catalog.parts),
+        "## In the room",
+        _labels("Do", tips.during),
+        _labels("Avoid", tips.mistakes),
+        _labels("Show", tips.signals),
+        "</div>",
     ]
     return sheet.write(
         "Cheat sheet",
-        "Every production scenario on one page: what you would say aloud in a minute, to read "
-        "the evening before.",
+        "Every production scenario on two sides of A4: what you would say aloud in a minute, to "
+        "read the evening before.",
         body,
         boost=0,
     )
+
+
+def _steps(catalog: Catalog) -> str:
+    return "\n".join(
+        f"{one.number}. **{escape(one.name.capitalize())}** “{escape(one.say)}”"
+        for one in catalog.template.steps
+    )
+
+
+def _labels(word: str, advice: Iterable[Advice]) -> str:
+    return f"**{word}:** {'; '.join(escape(one.label) for one in advice)}."
 
 
 def _sheet_part(sheet: Sheet, part: Part) -> str:

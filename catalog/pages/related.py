@@ -1,6 +1,7 @@
 """What to study beside each scenario, and what pages say of each other."""
 
 from catalog.model import Catalog, RelatedRow, Target
+from catalog.pages.graph import anchor, edges, graph, subjects
 from catalog.pages.sheet import Sheet, added, escape, items
 
 
@@ -17,16 +18,27 @@ def related(catalog: Catalog) -> str:
             "Its rows are kept; what each subject is in Python, and the source, are ours."
         ),
     ]
+    body.append(graph(sheet))
     for one in catalog.related:
-        body.append(f"## {escape(one.label)}{added(one.origin)}")
+        body.append(f"## {escape(one.label)}{added(one.origin)} {{#{anchor(one)}}}")
         body.append(_for(sheet, one))
         body.append(items(_target(sheet, target) for target in one.targets))
+    body += ["## By subject", _by_subject(sheet)]
     body += _tied(sheet)
     return sheet.write(
         "Related topics",
         "What to study beside each production scenario: the subject in Python, its primary "
         "source, and the scenarios it belongs to.",
         body,
+    )
+
+
+def _by_subject(sheet: Sheet) -> str:
+    """Give the same the other way round: what each subject belongs to."""
+    pairs = edges(sheet.catalog)
+    return items(
+        f"**{escape(one.name)}**: {sheet.scenarios(a for a, b in pairs if b == one.key)}"
+        for one in subjects(sheet)
     )
 
 
@@ -51,14 +63,16 @@ def _target(sheet: Sheet, target: Target) -> str:
 def _tied(sheet: Sheet) -> list[str]:
     """Give what finished pages say of each other: what comes first, what is taken for what."""
     before, alike = [], []
+    known = {one.id for one in sheet.catalog.scenarios}  # the checker names what is not
     for one in sheet.catalog.scenarios:
         if not sheet.catalog.has_page(one):
             continue
-        if one.prerequisites:
-            before.append(f"{sheet.scenario(one)} after {sheet.scenarios(one.prerequisites)}")
+        if first := known & set(one.prerequisites):
+            before.append(f"{sheet.scenario(one)} after {sheet.scenarios(first)}")
         for other in one.confused_with:
-            them = sheet.scenario(sheet.catalog.scenario(other.id))
-            alike.append(f"{sheet.scenario(one)} and {them}: {escape(other.difference)}")
+            if other.id in known:
+                them = sheet.scenario(sheet.catalog.scenario(other.id))
+                alike.append(f"{sheet.scenario(one)} and {them}: {escape(other.difference)}")
     found = []
     if before:
         found += ["## Read in this order", items(before)]

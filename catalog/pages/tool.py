@@ -11,11 +11,11 @@ from typing import Any
 from catalog.pages.sheet import Sheet
 
 
-def scripts(sheet: Sheet, *names: str) -> str:
-    """Load the store of practice data, then the named scripts of `assets/practice/`, in order."""
+def scripts(sheet: Sheet, *names: str, store: bool = True) -> str:
+    """Load the store of practice data if needed, then the named scripts, in order."""
     return "\n".join(
         f'<script defer src="{sheet.address(f"assets/practice/{name}.js")}"></script>'
-        for name in ("store", *names)
+        for name in (("store", *names) if store else names)
     )
 
 

@@ -7,8 +7,10 @@ import pypdf
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.driver import Chromium
+from tests.browser.driver import Chromium, choose
 from tests.browser.site import Site
+from tests.browser.test_accessibility import PALETTES
+from tests.browser.test_palette import COLOURS
 
 FOLDED = """() => [...document.querySelectorAll("article details")].map((fold) => {
   fold.open = true;
@@ -43,3 +45,15 @@ def test_print_shows_what_is_folded(site: Site, browser: Chromium, scripts: bool
     missing = [word for text in folded for word in text.split() if letters(word) not in paper]
     assert missing == []
     assert letters("How this site is tested") not in paper
+
+
+def test_paper_is_light_whatever_the_switch_says(site: Site, page: Page) -> None:
+    """Words, code and pictures in the colours of the light palette: paper has no dark side."""
+    page.goto(site.url + site.scenario_pages()[0])
+    seen = []
+    for palette in PALETTES:
+        choose(page, palette)
+        page.emulate_media(media="print")
+        seen.append(page.evaluate(COLOURS))
+        page.emulate_media(media="screen")
+    assert seen[0] == seen[1]

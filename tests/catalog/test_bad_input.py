@@ -138,11 +138,33 @@ def test_a_step_without_a_tested_snippet(filled: Path) -> None:
     assert "step 4 shows no tested snippet" in one(filled)[2]
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        '```python\n--8<-- "snippets/twenty_second/naive_batches.py:batches"\n```',
+        '<!-- --8<-- "snippets/twenty_second/batches.py:batches" -->',
+    ],
+)
+def test_a_step_whose_snippet_is_naive_or_not_shown(filled: Path, shown: str) -> None:
+    good = '```python\n--8<-- "snippets/twenty_second/batches.py:batches"\n```'
+    edit(filled, QUESTION, good, shown)
+    assert any("step 4 shows no tested snippet" in str(one) for one in problems(filled))
+
+
+def test_too_few_follow_ups(filled: Path) -> None:
+    text = (filled / QUESTION).read_text()
+    last = text.index("  - id: f-twenty-second-5")
+    (filled / QUESTION).write_text(text[:last] + text[text.index("red_flags:") :])
+    assert "follow_ups has 4 of at least 5" in one(filled)[2]
+
+
 def test_a_complete_scenario_needs_its_question(filled: Path) -> None:
     edit(filled, QUESTION, "changes:", "status: draft\nchanges:")
-    assert problems(filled) == []  # it has an answer, in draft
+    assert f"its question 'q-{NAME}' has no answer" in one(filled)[2]  # a draft is none
     (filled / QUESTION).unlink()
-    assert problems(filled) == []  # a question of its own went with its row
+    path, _, message = one(filled)
+    assert path == PAGE
+    assert f"no interview question asks '{NAME}'" in message
 
 
 def test_one_of_the_21_needs_the_answer_to_its_question(bare: Path) -> None:

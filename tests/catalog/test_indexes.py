@@ -52,7 +52,8 @@ def test_navigation_holds_every_page_once(place: str, filled: Path) -> None:
         if one.page is not None and not catalog.has_page(one)
     }
     found = staged_paths(nav(catalog))
-    assert sorted(found) == sorted((hand_written - drafts) | set(pages))
+    values = {path for path in pages if path.startswith("finder/")}  # reached from the finder
+    assert sorted(found) == sorted((hand_written - drafts) | (set(pages) - values))
 
 
 def test_every_index_holds_every_scenario(filled: Path) -> None:
@@ -62,8 +63,8 @@ def test_every_index_holds_every_scenario(filled: Path) -> None:
         "index.md", "scenarios/index.md", "finder.md", "questions/index.md", "levels.md",
         "plan.md", "checklist.md", "cheatsheet.md", "oncall/index.md",
     ):  # fmt: skip
-        said = html.unescape(pages[page])  # a page may be Markdown or HTML
-        missing = [one.title for one in catalog.scenarios if one.title not in said]
+        text = html.unescape(pages[page])
+        missing = [one.title for one in catalog.scenarios if one.title not in text]
         assert missing == [], page
 
 
