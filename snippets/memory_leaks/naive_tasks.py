@@ -39,6 +39,11 @@ def fire_and_keep(work: Work) -> None:
     # --8<-- [end:keep]
 
 
+async def answer(size: int) -> bytes:
+    """Do some work that has a result."""
+    return bytes(size)
+
+
 # --8<-- [start:demo]
 async def demo() -> None:
     """Start ten of each and look for them."""
@@ -49,9 +54,6 @@ async def demo() -> None:
         await asyncio.get_running_loop().create_future()
         finished.append(number)
 
-    async def answer() -> bytes:
-        return bytes(10_000)
-
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # it says "was destroyed"
     for number in range(10):
@@ -61,7 +63,7 @@ async def demo() -> None:
     alive = len(asyncio.all_tasks()) - 1  # this one
     print(f"held by nobody: {alive} of 10 still wait, {len(finished)} finished")
     for _ in range(10):
-        fire_and_keep(answer())
+        fire_and_keep(answer(size=10_000))
     await asyncio.gather(*TASKS)
     print(f"held for ever:  10 of 10 finished, {len(TASKS)} are still held")
 

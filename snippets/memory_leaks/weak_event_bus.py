@@ -100,8 +100,11 @@ class EventBus:
                 listener(*args)
             except Exception as error:  # noqa: BLE001 - raised below
                 errors.append(error)
-        if errors:
-            raise ExceptionGroup(f"{len(errors)} listeners failed", errors)
+        try:
+            if errors:
+                raise ExceptionGroup(f"{len(errors)} listeners failed", errors)
+        finally:
+            del errors  # error -> traceback -> this frame -> errors: a cycle
         return called
 
     def __len__(self) -> int:
