@@ -118,7 +118,7 @@ def growing_lines(
         f"{path}:{number}: {size / calls:,.0f} bytes: "
         + linecache.getline(path, number).strip()
         for (path, number), size in grown.most_common(most)
-        if size >= calls  # a byte per call or more
+        if size >= 16 * calls  # less is no object of its own
     ]
 
 

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["objgraph>=3.7,<4"]
+# dependencies = []
 #
 # [tool.firedrill]
 # needs = []
@@ -14,18 +14,20 @@ grew. That is where the leaked thing was made. `referrer_chain` walks from the
 thing to the module that keeps it alive, as text. That is where the fix goes.
 
 Take snapshots on one canary: tracing costs more the more frames it records.
-`referrer_chain` looks at every object of the process for each step, so it
-pauses a large process for seconds.
+`referrer_chain` looks at every object of the process once a step, so it pauses
+a large process for a second or more. objgraph does the same and draws graphs;
+it looks at every object once for each holder, which takes longer.
 
 A report names variables and lines, never values: it may go into a ticket. A
 heap dump may not, since it holds passwords, tokens and other people's data.
 
 Source: https://docs.python.org/3/library/tracemalloc.html and
-https://objgraph.readthedocs.io/
+https://docs.python.org/3/library/gc.html#gc.get_referrers
 """
 
 import gc
 import linecache
+import sys
 import tracemalloc
 from dataclasses import dataclass
 from itertools import pairwise
@@ -37,8 +39,6 @@ from types import (
     ModuleType,
     TracebackType,
 )
-
-import objgraph
 
 
 # --8<-- [start:growth]
@@ -95,13 +95,46 @@ def referrer_chain(thing: object, depth: int = 20) -> list[str]:
     """Return the way from a module to `thing`, one step a line.
 
     Empty when no module holds it within `depth` steps: a local variable of a
-    running function does, or a cycle that is not collected yet.
+    running function does. Undoes gc.freeze(), which would hide holders.
     """
+    gc.unfreeze()
     gc.collect()
-    chain = objgraph.find_backref_chain(thing, objgraph.is_proper_module, depth)
-    if not isinstance(chain[0], ModuleType):
-        return []
-    steps = [f"module {chain[0].__name__}"]
+    holders: dict[int, object] = {id(thing): thing}
+    held_by: dict[int, int] = {}  # the id of a holder: of what it holds
+    level: list[object] = [thing]
+    mine = {id(holders), id(held_by), id(level)}
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    while frame is not None:  # what runs now holds it by accident
+        mine.add(id(frame))
+        frame = frame.f_back
+    for _ in range(depth):
+        found = gc.get_referrers(*level)  # one look at all objects
+        wanted = {id(one) for one in level}
+        mine |= {id(found), id(level)}
+        level.clear()
+        for holder in found:
+            number = id(holder)
+            if number in mine or number in holders:
+                continue
+            holders[number] = holder
+            parts = map(id, gc.get_referents(holder))
+            held_by[number] = next((one for one in parts if one in wanted), 0)
+            if isinstance(holder, ModuleType):
+                return _steps(number, holders, held_by)
+            level.append(holder)
+        if not level:
+            break
+    return []
+
+
+def _steps(
+    number: int, holders: dict[int, object], held_by: dict[int, int]
+) -> list[str]:
+    """Go back from the module to the thing."""
+    chain = [holders[number]]
+    while (number := held_by.get(number, 0)) in holders:
+        chain.append(holders[number])
+    steps = [f"module {getattr(chain[0], '__name__', '?')}"]
     for holder, held in pairwise(chain):
         # A namespace is shown as its owner's attributes, not as a dict.
         if not _is_namespace(held, holder):
