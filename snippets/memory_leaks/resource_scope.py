@@ -61,7 +61,7 @@ class Borrower(NamedTuple):
 
 
 class Lease(Generic[C]):
-    """A borrowed connection: give it back with `release`, once."""
+    """A borrowed connection: keep the lease for as long as you use `conn`."""
 
     def __init__(self, number: int, conn: C) -> None:
         self.number = number
@@ -228,7 +228,8 @@ def main() -> None:
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
     def forgets(guard: PoolGuard) -> None:
-        guard.checkout().conn.execute("SELECT 1")
+        lease = guard.checkout()
+        lease.conn.execute("SELECT 1")
 
     def keeps(guard: PoolGuard) -> object:
         return guard.checkout()

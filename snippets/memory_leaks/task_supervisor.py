@@ -70,7 +70,8 @@ class BackgroundTasks:
             raise
         task = asyncio.create_task(work, name=name, context=context)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        # A callback copies the caller's context too, and keeps it.
+        task.add_done_callback(self._done, context=context)
 
     def _done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
