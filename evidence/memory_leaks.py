@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from evidence.harness import Run
 
 MIB = 1024 * 1024
-ROUNDS = 7
-REQUESTS = 150
+ROUNDS = 5
+REQUESTS = 100
 CASES = "tests/scenarios/memory_leaks/cases.py"
 PEER = "tests/scenarios/memory_leaks/limit_leaks.py"
 KINDS = "tests/scenarios/memory_leaks/kinds.py"
@@ -358,7 +358,7 @@ def requests(run: "Run") -> None:
                 except httpx2.TransportError:
                     return False
 
-            eventually(is_up, timeout=60)
+            eventually(is_up, timeout=240)
             served[name] = psutil.Process(child.pid), url
         micros: dict[str, list[float]] = {name: [] for name in TOOLS}
         for number in range(ROUNDS + 1):

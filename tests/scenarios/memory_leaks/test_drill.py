@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 import threading
+import tracemalloc
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -108,14 +109,14 @@ def test_twenty_functions_that_only_look_like_leaks_raise_no_alarm(story: Story)
 
 def before_and_after(fn: Callable[[], object]) -> float:
     """Measure as a first script does."""
-    leak_detector.tracemalloc.start()
+    tracemalloc.start()
     try:
-        before = leak_detector.tracemalloc.get_traced_memory()[0]
+        before = tracemalloc.get_traced_memory()[0]
         for _ in range(50):
             fn()
-        return (leak_detector.tracemalloc.get_traced_memory()[0] - before) / 50
+        return (tracemalloc.get_traced_memory()[0] - before) / 50
     finally:
-        leak_detector.tracemalloc.stop()
+        tracemalloc.stop()
 
 
 # -- c: tasks --------------------------------------------------------------------------------------

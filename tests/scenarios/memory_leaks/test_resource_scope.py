@@ -119,7 +119,7 @@ def test_the_ledger_keeps_no_local_variables(pool: ConnectionPool) -> None:
 
     def borrow() -> object:
         basket = Basket()
-        assert basket
+        assert isinstance(basket, Basket)
         return guard.checkout()
 
     kept = borrow()

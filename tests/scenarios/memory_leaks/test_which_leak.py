@@ -1,5 +1,6 @@
 """Four kinds of growth are told apart; the drill shows them in processes of their own."""
 
+import ctypes
 import gc
 import tracemalloc
 
@@ -73,7 +74,7 @@ def test_growth_that_python_does_not_hold_is_split_by_the_second_run(
 
 
 def test_without_malloc_trim_nothing_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(which_leak.ctypes, "CDLL", lambda _: object())
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     assert give_back() < MIB
 
 
