@@ -16,7 +16,7 @@ who causes a million errors fills one entry.
 
 Bound: `maxlen` kinds of error and `max_chars` characters of text each.
 
-Source: https://docs.python.org/3/library/traceback.html#traceback.TracebackException
+Source: https://docs.python.org/3/library/traceback.html
 """
 
 import traceback

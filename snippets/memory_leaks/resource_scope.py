@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["psycopg[binary,pool]>=3.3.9,<4"]
+# dependencies = ["psycopg-pool>=3.3,<4", "psycopg[binary]>=3.3.9,<4"]
 #
 # [tool.firedrill]
 # needs = ["postgres"]

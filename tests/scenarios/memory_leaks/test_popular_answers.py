@@ -7,12 +7,11 @@ import tracemalloc
 import weakref
 from functools import lru_cache
 
-import psycopg
 from psycopg_pool import ConnectionPool
 
 from snippets.memory_leaks import leak_detector, naive_globals
 from snippets.memory_leaks.bounded_cache import cached_method
-from tests.scenarios.memory_leaks.cases import SEVEN, SIZE, USERS, running
+from tests.scenarios.memory_leaks.cases import SIZE, USERS, running
 from tests.scenarios.memory_leaks.test_drill import connections
 
 
@@ -93,30 +92,3 @@ def test_an_exception_without_its_traceback_lets_go_of_the_frame() -> None:
     error, gone = fail()
     traceback.clear_frames(error.__traceback__)
     assert gone() is None
-
-
-def test_warm_caches_and_small_leaks_look_alike_to_a_difference() -> None:
-    """The snapshots compared once: the drill counts twenty; here is the one that fills."""
-    cached = lru_cache(maxsize=100)(lambda _: bytes(SIZE))
-    tracemalloc.start()
-    before = tracemalloc.take_snapshot()
-    for _ in range(50):
-        cached(next(USERS))
-    after = tracemalloc.take_snapshot()
-    tracemalloc.stop()
-    first = after.compare_to(before, "lineno")[0]
-    assert first.size_diff > 50 * SIZE
-    leak_detector.assert_no_leak(lambda: cached(next(USERS)), warmup=20, calls=80)
-
-
-def test_the_server_sees_every_connection_that_nobody_returned(postgres_url: str) -> None:
-    kept = [psycopg.connect(postgres_url) for _ in range(3)]
-    assert connections(postgres_url) == 3
-    for one in kept:
-        one.close()
-
-
-def test_each_mend_is_no_leak() -> None:
-    for case in SEVEN.values():
-        with running(case.good) as call:
-            assert leak_detector.growth_per_call(call, warmup=60, calls=80) < 200

@@ -127,14 +127,14 @@ def test_all_that_was_raised_is_raised_and_leaves_no_cycle() -> None:
     with (
         bus.subscribe("price", lambda _: 1 / 0, strong=True),
         bus.subscribe("price", heard.hear),
-        bus.subscribe("price", lambda _: [1][2], strong=True),
+        bus.subscribe("price", lambda _: int("x"), strong=True),
     ):
         gc.collect()
         try:
             bus.emit("price", 1)
         except ExceptionGroup as group:
             kinds = [type(one) for one in group.exceptions]
-    assert kinds == [ZeroDivisionError, IndexError]
+    assert kinds == [ZeroDivisionError, ValueError]
     assert heard.heard == [1]
     assert gc.collect() == 0
 
