@@ -378,7 +378,7 @@ def requests(run: "Run") -> None:
             key = "request-" + name.lower().replace(" --", "-").replace(" ", "-")
             run.median(key, ratios, "times", note="processor time of a request; 1 is without")
     run.median("request", micros["none"], "µs", note="processor time of a request, no tool")
-    title = "processor time of a request, without tool = 1"
+    title = "times a bare request"
     run.chart("requests", _bars(rows, "tool", "times", title), columns=["tool", "times"])
 
 
@@ -457,13 +457,17 @@ def borrowing(run: "Run") -> None:
     run.median("guard", [a / b for a, b in pairs], "times", note="pool.connection() is 1")
 
 
-def _bars(rows: list[dict[str, object]], name: str, field: str, title: str) -> dict[str, object]:
+def _bars(rows: list[dict[str, Any]], name: str, field: str, title: str) -> dict[str, object]:
     import altair as alt
 
+    most = max(float(row[field]) for row in rows)
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y(f"{name}:N", sort=None, title=None),
-        x=alt.X(f"{field}:Q", title=title, axis={"tickCount": 4}),
+        # Room for the numbers at the ends of the bars, on a phone too.
+        x=alt.X(
+            f"{field}:Q", title=title, axis={"tickCount": 3}, scale={"domain": [0, 1.4 * most]}
+        ),
     )
     labels = base.mark_text(align="left", dx=4).encode(text=f"{field}:Q")
-    spec = (base.mark_bar() + labels).properties(width=200, height=28 * len(rows)).to_dict()
-    return {**spec, "padding": {"left": 18, "right": 30, "top": 5, "bottom": 5}}
+    spec = (base.mark_bar() + labels).properties(width=155, height=28 * len(rows)).to_dict()
+    return {**spec, "padding": {"left": 5, "right": 5, "top": 5, "bottom": 5}}

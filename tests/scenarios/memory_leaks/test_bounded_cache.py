@@ -104,18 +104,20 @@ def test_the_bound_may_be_bytes() -> None:
 
 
 def test_weight_is_given_back_when_an_entry_expires() -> None:
-    clock = FakeClock(0.0)
+    clock, computed = FakeClock(0.0), list[int]()
 
     class Pages:
         @cached_method(maxsize=100, ttl=1.0, weigh=len, clock=clock)
         def get(self, size: int) -> bytes:
+            computed.append(size)
             return bytes(size)
 
     pages = Pages()
     for _ in range(5):
         pages.get(60)
+        pages.get(60)
         clock.advance(2.0)
-    assert vars(pages)["_cached_get"].weight == 60
+    assert computed == [60] * 5
 
 
 def test_an_exception_is_not_kept() -> None:
