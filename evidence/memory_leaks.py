@@ -469,5 +469,5 @@ def _bars(rows: list[dict[str, Any]], name: str, field: str, title: str) -> dict
         ),
     )
     labels = base.mark_text(align="left", dx=4).encode(text=f"{field}:Q")
-    spec = (base.mark_bar() + labels).properties(width=155, height=28 * len(rows)).to_dict()
-    return {**spec, "padding": {"left": 5, "right": 5, "top": 5, "bottom": 5}}
+    spec = (base.mark_bar() + labels).properties(width=140, height=28 * len(rows)).to_dict()
+    return {**spec, "padding": {"left": 18, "right": 5, "top": 5, "bottom": 5}}
