@@ -48,13 +48,12 @@ async def answer(size: int) -> bytes:
 async def demo() -> None:
     """Start ten of each and look for them."""
     finished = []
+    loop = asyncio.get_running_loop()
 
     async def wait_for_answer(number: int) -> None:
         # What it waits for is held by nobody else, as a reply that is lost.
-        await asyncio.get_running_loop().create_future()
-        finished.append(number)
+        finished.append((number, await loop.create_future()))
 
-    loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # it says "was destroyed"
     for number in range(10):
         fire_and_forget(wait_for_answer(number))

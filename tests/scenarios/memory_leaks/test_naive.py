@@ -47,6 +47,15 @@ def test_a_request_that_succeeds_keeps_nothing(postgres_url: str) -> None:
     assert naive_pool_checkout.LAST_ERRORS == []
 
 
+def test_a_request_that_fails_keeps_its_error_and_its_connection(postgres_url: str) -> None:
+    naive_pool_checkout.price_alone(postgres_url, 0)
+    (error,) = naive_pool_checkout.LAST_ERRORS
+    assert isinstance(error, psycopg.errors.DivisionByZero)
+    del error
+    with pytest.warns(ResourceWarning, match="deleted while still open"):
+        naive_pool_checkout.LAST_ERRORS.clear()
+
+
 def test_kept_tasks_keep_their_results() -> None:
     async def run() -> None:
         naive_tasks.fire_and_keep(naive_tasks.answer(10))

@@ -47,6 +47,18 @@ def test_a_lease_may_be_released_twice(pool: ConnectionPool) -> None:
     guard.release(lease)
     guard.release(lease)
     assert available(pool) == 2
+    del lease
+    assert not guard.ledger._forgotten  # what was released has not been forgotten
+
+
+def test_what_is_released_while_its_finalizer_runs_is_not_forgotten() -> None:
+    ledger: Ledger[str] = Ledger()
+    lease = ledger.lend("conn")
+    finalizer = ledger._finalizers[lease.number]
+    assert ledger.back(lease.number)
+    ledger._forgotten.append((lease.number, "conn"))  # as a finalizer does that was quicker
+    assert list(ledger.forgotten()) == []
+    assert not finalizer.alive
 
 
 def test_a_forgotten_connection_is_replaced_and_told(pool: ConnectionPool) -> None:
