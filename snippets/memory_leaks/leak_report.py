@@ -27,7 +27,6 @@ https://docs.python.org/3/library/gc.html#gc.get_referrers
 
 import gc
 import linecache
-import sys
 import tracemalloc
 from dataclasses import dataclass
 from itertools import pairwise
@@ -103,10 +102,6 @@ def referrer_chain(thing: object, depth: int = 20) -> list[str]:
     held_by: dict[int, int] = {}  # the id of a holder: of what it holds
     level: list[object] = [thing]
     mine = {id(holders), id(held_by), id(level)}
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001
-    while frame is not None:  # what runs now holds it by accident
-        mine.add(id(frame))
-        frame = frame.f_back
     for _ in range(depth):
         found = gc.get_referrers(*level)  # one look at all objects
         wanted = {id(one) for one in level}
