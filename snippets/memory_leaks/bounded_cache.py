@@ -1,0 +1,135 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = []
+#
+# [tool.firedrill]
+# needs = []
+# browser = true
+# ///
+# SPDX-License-Identifier: MIT-0
+"""Cache a method's results, bounded in size and age, and freed with the object.
+
+`functools.lru_cache` on a method keeps `self` in its keys, so it keeps every
+object ever asked. Here each object carries its own cache in its `__dict__`, as
+`functools.cached_property` does: the cache dies with the object, even when a
+cached value refers to it, and objects that compare equal share nothing.
+
+`maxsize` counts what `weigh` returns: entries by default, bytes if you say so.
+The least recently used entry goes first. Cost: O(1) per call.
+
+One thread or one event loop: hold a lock where threads share an object. For a
+plain function take `functools.lru_cache(maxsize=...)`.
+
+Source: https://docs.python.org/3/faq/programming.html#faq-cache-method-calls
+"""
+
+import functools
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class _Cache(Generic[R]):
+    """The results of one method of one object."""
+
+    def __init__(self, owner: object) -> None:
+        self.owner = id(owner)  # copy.copy() takes the cache along
+        self.weight = 0
+        self.entries: OrderedDict[Hashable, tuple[float, int, R]] = (
+            OrderedDict()
+        )
+
+
+# --8<-- [start:core]
+def cached_method(
+    maxsize: int,
+    *,
+    ttl: float = math.inf,
+    weigh: Callable[[Any], int] = lambda _: 1,
+    clock: Callable[[], float] = time.monotonic,
+) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
+    """Keep results of at most `maxsize` weight for at most `ttl` seconds.
+
+    A result that weighs more than `maxsize` is returned and not kept; one that
+    raises is not kept either. Arguments must be hashable.
+
+    Raises:
+        ValueError: `maxsize` is below 1, or `ttl` is not above 0.
+        TypeError: at the call, when the object has no `__dict__`.
+    """
+    if maxsize < 1 or not ttl > 0:
+        raise ValueError(f"need maxsize >= 1, ttl > 0: {maxsize}, {ttl}")
+
+    def decorate(
+        method: Callable[Concatenate[S, P], R],
+    ) -> Callable[Concatenate[S, P], R]:
+        place = f"_cached_{method.__name__}"
+
+        @functools.wraps(method)
+        def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            cache: _Cache[R] | None = vars(self).get(place)
+            if cache is None or cache.owner != id(self):
+                cache = vars(self)[place] = _Cache(self)
+            entries = cache.entries
+            key = (args, tuple(sorted(kwargs.items())))
+            if (entry := entries.pop(key, None)) is not None:
+                if clock() < entry[0]:
+                    entries[key] = entry  # now the most recently used
+                    return entry[2]
+                cache.weight -= entry[1]
+            result = method(self, *args, **kwargs)
+            weight = weigh(result)
+            if weight <= maxsize:
+                entries[key] = (clock() + ttl, weight, result)
+                cache.weight += weight
+                while cache.weight > maxsize:
+                    _, (_, lost, _) = entries.popitem(last=False)
+                    cache.weight -= lost
+            return result
+
+        return call
+
+    return decorate
+    # --8<-- [end:core]
+
+
+# --8<-- [start:demo]
+class Report:
+    """One request's report."""
+
+    def __init__(self, size: int) -> None:
+        self.body = bytes(size)
+        self.computed = 0
+
+    @cached_method(maxsize=3)
+    def total(self, year: int) -> int:
+        """Add up a year."""
+        self.computed += 1
+        return year + len(self.body)
+
+
+def main() -> None:
+    """Ask one report often, then look whether reports stay."""
+    import weakref
+
+    report = Report(10_000)
+    for year in (2024, 2025, 2026, 2026, 2026):
+        report.total(year)
+    print(f"5 calls, computed {report.computed} times")
+    report.total(2023)  # a fourth year: 2024 goes
+    report.total(2024)
+    print(f"3 years fit, so a fourth costs one: {report.computed} times")
+    alive = weakref.ref(report)
+    del report
+    print(f"the report is gone: {alive() is None}")
+    # --8<-- [end:demo]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["pytest>=9.2,<10"]
+#
+# [tool.firedrill]
+# needs = []
+# browser = false
+# ///
+# SPDX-License-Identifier: MIT-0
+"""Does a call leak? Fit a line through the memory that its repetitions keep.
+
+`growth_per_call` runs a function many times, collects garbage, and reads the
+bytes that Python still holds after each part of the calls. The slope of that
+line is bytes per call: 0 for everything that is freed, cached up to a bound or
+collected; the size of what stays for a leak.
+
+Before `assert_no_leak` alarms it calls four times as often and measures again:
+a cache that was filling is full by then, a leak is not. A cache with a bound
+beyond that (2,000 calls by default) looks like one: give it less in tests.
+
+It sees memory that Python's allocators hand out and nothing that a C library
+takes for itself. Another thread that allocates meanwhile disturbs it.
+
+In tests: `pytest_plugins = ["leak_detector"]` in the topmost conftest.py, then
+use the fixture `no_leak`.
+
+Source: https://docs.python.org/3/library/tracemalloc.html
+"""
+
+import gc
+import linecache
+import statistics
+import sysconfig
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import pytest
+
+SAMPLES = 8
+"""Points of the line; memory is read this often."""
+LIBRARIES = ("<frozen", *map(sysconfig.get_path, ("stdlib", "purelib")))
+
+
+class LeakError(AssertionError):
+    """A function keeps more memory at each call."""
+
+
+# --8<-- [start:growth]
+def growth_per_call(
+    fn: Callable[[], object], *, warmup: int = 100, calls: int = 400
+) -> float:
+    """Return the bytes that each further `fn()` leaves behind.
+
+    `warmup` calls come first and do not count: imports, pools and caches.
+
+    Raises:
+        ValueError: fewer calls than one for each of the 8 samples.
+        Exception: what `fn` raises.
+    """
+    part = calls // SAMPLES
+    if part < 1:
+        raise ValueError(f"calls must be {SAMPLES} or more, not {calls}")
+    with _tracing():  # during the warm-up too: what it made may be freed later
+        for _ in range(warmup):
+            fn()
+        held = []
+        for _ in range(SAMPLES):
+            for _ in range(part):
+                fn()
+            gc.collect()  # cycles are garbage, not a leak
+            held.append(tracemalloc.get_traced_memory()[0])
+    at = range(0, SAMPLES * part, part)
+    return statistics.linear_regression(at, held).slope
+    # --8<-- [end:growth]
+
+
+# --8<-- [start:assert]
+def assert_no_leak(
+    fn: Callable[[], object],
+    *,
+    max_bytes_per_call: float = 200.0,
+    warmup: int = 100,
+    calls: int = 400,
+) -> None:
+    """Fail if `fn()` keeps more than `max_bytes_per_call`, and say where.
+
+    Raises:
+        LeakError: it does, twice; the message names the growing lines.
+    """
+    with _tracing():
+        growth = growth_per_call(fn, warmup=warmup, calls=calls)
+        if growth > max_bytes_per_call:  # perhaps a cache that was filling
+            growth = growth_per_call(fn, warmup=4 * calls, calls=calls)
+    if growth > max_bytes_per_call:
+        lines = "\n".join(growing_lines(fn, calls))
+        raise LeakError(f"{growth:,.0f} bytes per call stay behind:\n{lines}")
+    # --8<-- [end:assert]
+
+
+# --8<-- [start:lines]
+def growing_lines(
+    fn: Callable[[], object], calls: int, most: int = 3
+) -> list[str]:
+    """Name your lines that made what `calls` calls left behind."""
+    with _tracing(frames=12):  # deep enough to get out of a library
+        before = tracemalloc.take_snapshot()
+        for _ in range(calls):
+            fn()
+        gc.collect()
+        after = tracemalloc.take_snapshot()
+    grown: Counter[tuple[str, int]] = Counter()
+    for one in after.compare_to(before, "traceback"):
+        grown[_yours(one.traceback)] += one.size_diff
+    return [
+        f"{path}:{number}: {size / calls:,.0f} bytes: "
+        + linecache.getline(path, number).strip()
+        for (path, number), size in grown.most_common(most)
+        if size >= 16 * calls  # less is no object of its own
+    ]
+
+
+def _yours(trace: tracemalloc.Traceback) -> tuple[str, int]:
+    """Return the newest frame that is in no library, if there is one."""
+    frames = [(frame.filename, frame.lineno) for frame in reversed(trace)]
+    yours = (one for one in frames if not one[0].startswith(LIBRARIES))
+    return next(yours, frames[0])
+    # --8<-- [end:lines]
+
+
+@contextmanager
+def _tracing(frames: int = 1) -> Iterator[None]:
+    """Trace, and leave the tracing of somebody else as it is."""
+    if tracemalloc.is_tracing():
+        yield
+        return
+    tracemalloc.start(frames)
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+
+
+# --8<-- [start:fixture]
+class NoLeak(Protocol):
+    """The type of the fixture."""
+
+    def __call__(
+        self,
+        fn: Callable[[], object],
+        *,
+        max_bytes_per_call: float = 200.0,
+        warmup: int = 100,
+        calls: int = 400,
+    ) -> None:
+        """Fail if `fn()` keeps more than that."""
+
+
+@pytest.fixture
+def no_leak() -> NoLeak:
+    """In a test: `no_leak(lambda: client.get("/"))`."""
+    return assert_no_leak
+    # --8<-- [end:fixture]
+
+
+# --8<-- [start:demo]
+SEEN: list[bytes] = []
+
+
+def main() -> None:
+    """Measure a leak, a cycle, and a cache with a bound."""
+    from functools import lru_cache
+    from itertools import count
+
+    def cycle() -> None:
+        node: list[object] = [bytes(10_000)]
+        node.append(node)
+
+    numbers = count()
+    cached = lru_cache(maxsize=300)(lambda _: bytes(10_000))
+
+    def cache() -> None:
+        cached(next(numbers))
+
+    def leak() -> None:
+        SEEN.append(bytes(10_000))
+
+    print(f"leak          {growth_per_call(leak):8,.0f} bytes per call")
+    print(f"cycle         {growth_per_call(cycle):8,.0f}")
+    print(f"cache of 300  {growth_per_call(cache):8,.0f} while it fills")
+    assert_no_leak(cache)
+    print("cache of 300  no alarm, as it is full at the second look")
+    try:
+        assert_no_leak(leak)
+    except LeakError as found:
+        print(str(found).replace(__file__, "this file"))
+    # --8<-- [end:demo]
+
+
+if __name__ == "__main__":
+    main()

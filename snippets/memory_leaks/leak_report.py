@@ -1,0 +1,203 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = []
+#
+# [tool.firedrill]
+# needs = []
+# browser = false
+# ///
+# SPDX-License-Identifier: MIT-0
+"""Two questions about a leak: which line allocates it, and who holds it.
+
+`top_growth` compares two tracemalloc snapshots and names the lines whose memory
+grew. That is where the leaked thing was made. `referrer_chain` walks from the
+thing to the module that keeps it alive, as text. That is where the fix goes.
+
+Take snapshots on one canary: tracing costs more the more frames it records.
+`referrer_chain` looks at every object of the process once a step, so it pauses
+a large process for a second or more. objgraph does the same and draws graphs;
+it looks at every object once for each holder, which takes longer.
+
+A report names variables and lines, never values: it may go into a ticket. A
+heap dump may not, since it holds passwords, tokens and other people's data.
+
+Source: https://docs.python.org/3/library/tracemalloc.html and
+https://docs.python.org/3/library/gc.html#gc.get_referrers
+"""
+
+import gc
+import linecache
+import tracemalloc
+from dataclasses import dataclass
+from itertools import pairwise
+from types import (
+    CellType,
+    FrameType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+    TracebackType,
+)
+
+
+# --8<-- [start:growth]
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of code, and how much more of what it allocated is alive."""
+
+    path: str
+    number: int
+    bytes: int
+    blocks: int
+    called_from: tuple[str, ...]
+    """`path:line` of its callers, nearest first; empty with one frame."""
+
+    def __str__(self) -> str:
+        source = linecache.getline(self.path, self.number).strip()
+        size = f"{self.bytes:+,} bytes in {self.blocks:+,} blocks"
+        return f"{self.path}:{self.number}: {size}: {source}"
+
+
+def top_growth(
+    before: tracemalloc.Snapshot, after: tracemalloc.Snapshot, n: int = 10
+) -> list[Line]:
+    """Return the `n` lines that grew most, by bytes, and no line that shrank.
+
+    With `tracemalloc.start(25)` the same line reached by another way is a line
+    of its own, and `called_from` tells the way.
+    """
+    ours = [
+        tracemalloc.Filter(False, tracemalloc.__file__),
+        tracemalloc.Filter(False, linecache.__file__),
+    ]
+    old, new = before.filter_traces(ours), after.filter_traces(ours)
+    grown = [
+        one for one in new.compare_to(old, "traceback") if one.size_diff > 0
+    ]
+    grown.sort(key=lambda one: one.size_diff, reverse=True)
+    return [
+        Line(
+            where[0].filename,
+            where[0].lineno,
+            one.size_diff,
+            one.count_diff,
+            tuple(f"{up.filename}:{up.lineno}" for up in where[1:]),
+        )
+        for one in grown[:n]
+        if (where := list(reversed(one.traceback)))  # the newest frame first
+    ]
+    # --8<-- [end:growth]
+
+
+# --8<-- [start:chain]
+def referrer_chain(thing: object, depth: int = 20) -> list[str]:
+    """Return the way from a module to `thing`, one step a line.
+
+    Empty when no module holds it within `depth` steps: a local variable of a
+    running function does. Undoes gc.freeze(), which would hide holders.
+    """
+    gc.unfreeze()
+    gc.collect()
+    holders: dict[int, object] = {id(thing): thing}
+    held_by: dict[int, int] = {}  # the id of a holder: of what it holds
+    level: list[object] = [thing]
+    mine = {id(holders), id(held_by), id(level)}
+    for _ in range(depth):
+        found = gc.get_referrers(*level)  # one look at all objects
+        wanted = {id(one) for one in level}
+        mine |= {id(found), id(level)}
+        level.clear()
+        for holder in found:
+            number = id(holder)
+            if number in mine or number in holders:
+                continue
+            holders[number] = holder
+            parts = map(id, gc.get_referents(holder))
+            held_by[number] = next((one for one in parts if one in wanted), 0)
+            if isinstance(holder, ModuleType):
+                return _steps(number, holders, held_by)
+            level.append(holder)
+        if not level:
+            break
+    return []
+
+
+def _steps(
+    number: int, holders: dict[int, object], held_by: dict[int, int]
+) -> list[str]:
+    """Go back from the module to the thing."""
+    chain = [holders[number]]
+    while (number := held_by.get(number, 0)) in holders:
+        chain.append(holders[number])
+    steps = [f"module {getattr(chain[0], '__name__', '?')}"]
+    for holder, held in pairwise(chain):
+        # A namespace is shown as its owner's attributes, not as a dict.
+        if not _is_namespace(held, holder):
+            steps.append(f"{_edge(holder, held)} {type(held).__qualname__}")
+    return steps
+
+
+def _is_namespace(held: object, owner: object) -> bool:
+    """Say whether `held` is the dict with the attributes of `owner`."""
+    if isinstance(owner, type):
+        return isinstance(held, dict)
+    return held is getattr(owner, "__dict__", None)
+
+
+NAMES = {
+    MethodType: ("__self__",),
+    FunctionType: ("__defaults__", "__kwdefaults__", "__closure__"),
+    CellType: ("cell_contents",),
+    BaseException: ("__traceback__", "__context__", "__cause__"),
+    TracebackType: ("tb_frame", "tb_next"),
+}
+
+
+def _edge(holder: object, held: object) -> str:
+    """Say by which name `holder` refers to `held`; never by which key."""
+    names = holder if isinstance(holder, dict) else _attributes(holder)
+    for name, value in names.items():
+        if value is held:
+            return f".{name}" if isinstance(name, str) else "[...]"
+    if isinstance(holder, FrameType):
+        return "local variable"
+    return "[...]" if isinstance(holder, list | tuple | set) else "->"
+
+
+def _attributes(holder: object) -> dict[str, object]:
+    found = dict(getattr(holder, "__dict__", {}))
+    for kind, names in NAMES.items():
+        if isinstance(holder, kind):
+            found |= {name: getattr(holder, name) for name in names}
+    return found
+    # --8<-- [end:chain]
+
+
+# --8<-- [start:demo]
+SESSIONS: dict[int, object] = {}
+
+
+class Session:
+    """What a login leaves behind."""
+
+    def __init__(self, user: int) -> None:
+        self.user = user
+        self.basket = bytes(10_000)
+
+
+def main() -> None:
+    """Log a hundred users in, and find out where they stay."""
+    tracemalloc.start()
+    before = tracemalloc.take_snapshot()
+    for user in range(100):
+        SESSIONS[user] = Session(user)
+    after = tracemalloc.take_snapshot()
+    tracemalloc.stop()
+    worst = str(top_growth(before, after, n=1)[0])
+    print("made here: ", worst.replace(__file__, "this file"))
+    print("held by:   ", "  ".join(referrer_chain(SESSIONS[7])))
+    # --8<-- [end:demo]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = []
+#
+# [tool.firedrill]
+# needs = []
+# browser = true
+# ///
+# SPDX-License-Identifier: MIT-0
+"""Remember the last errors without what they hold.
+
+An exception holds its traceback, the traceback holds each frame, and a frame
+holds its local variables: the request, the open connection, the password. Keep
+the text instead. A recurring error is counted, not kept again, so an attacker
+who causes a million errors fills one entry.
+
+Bound: `maxlen` kinds of error and `max_chars` characters of text each.
+
+Source: https://docs.python.org/3/library/traceback.html
+"""
+
+import traceback
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+# --8<-- [start:core]
+@dataclass(slots=True)
+class Remembered:
+    """One kind of error: its text as of its first time, and how often."""
+
+    text: str
+    count: int = 0
+
+
+class RecentErrors:
+    """The last `maxlen` kinds of error; a kind is a type and its place."""
+
+    def __init__(self, maxlen: int = 100, max_chars: int = 10_000) -> None:
+        if maxlen < 1 or max_chars < 1:
+            raise ValueError(f"need 1 or more: {maxlen}, {max_chars}")
+        self._kinds: OrderedDict[object, Remembered] = OrderedDict()
+        self._maxlen, self._max_chars = maxlen, max_chars
+
+    def record(self, error: BaseException) -> None:
+        """Remember what `error` says, and nothing that it refers to."""
+        place = None
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            place = (frame.f_code.co_filename, line)  # the innermost stays
+        kind = (type(error).__qualname__, place)
+        entry = self._kinds.pop(kind, None)
+        if entry is None:
+            text = "".join(traceback.format_exception(error))
+            entry = Remembered(text[-self._max_chars :])
+        entry.count += 1
+        self._kinds[kind] = entry  # the most recent kind stands last
+        if len(self._kinds) > self._maxlen:
+            self._kinds.popitem(last=False)
+
+    def __iter__(self) -> Iterator[Remembered]:
+        """Yield what is remembered, the oldest first."""
+        return iter(list(self._kinds.values()))
+        # --8<-- [end:core]
+
+
+# --8<-- [start:demo]
+def main() -> None:
+    """Let a request fail a thousand times, and look what is left of it."""
+    import weakref
+
+    class Request:
+        body = bytes(10_000)
+
+    def handle(number: int) -> "weakref.ref[Request]":
+        request = Request()
+        try:
+            int(f"request {number}")
+        except ValueError as error:
+            errors.record(error)
+        return weakref.ref(request)
+
+    errors = RecentErrors(maxlen=100)
+    requests = [handle(number) for number in range(1000)]
+    alive = sum(request() is not None for request in requests)
+    (entry,) = errors
+    print(f"{entry.count} errors, {alive} requests still alive")
+    print(entry.text.splitlines()[-1])
+    # --8<-- [end:demo]
+
+
+if __name__ == "__main__":
+    main()
