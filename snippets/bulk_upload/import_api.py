@@ -5,6 +5,7 @@
 #   "httpx2>=2.16,<3",
 #   "psycopg-pool>=3.3,<4",
 #   "psycopg[binary]>=3.3.9,<4",
+#   "starlette>=1.10,<2",
 # ]
 #
 # [tool.firedrill]
@@ -43,7 +44,7 @@ import time
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, LiteralString, Protocol
 
 import psycopg
@@ -52,6 +53,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
+from starlette.requests import ClientDisconnect
 
 BLOCK = 256 * 1024  # bytes
 MAX_BYTES = 1024**3  # of a file, unpacked
@@ -262,7 +264,7 @@ async def discard(pool: Pool, import_id: str) -> None:
 
 
 # --8<-- [start:post]
-def make_app(  # noqa: PLR0913 - the parts that are yours
+def make_app(  # noqa: C901, PLR0913 - the parts that are yours
     pool: Pool,
     *,
     who: Who,
@@ -272,7 +274,13 @@ def make_app(  # noqa: PLR0913 - the parts that are yours
     pause: float = 0.5,
 ) -> FastAPI:
     """Build the application; `pause` is the seconds between two events."""
-    app = FastAPI()
+
+    @asynccontextmanager
+    async def opened(_: FastAPI) -> AsyncIterator[None]:
+        async with pool:
+            yield
+
+    app = FastAPI(lifespan=opened)
     _watch(app, pool, who, new_meter, pause)
 
     @app.exception_handler(ProblemError)
@@ -280,6 +288,10 @@ def make_app(  # noqa: PLR0913 - the parts that are yours
         media = "application/problem+json"
         headers = {"Retry-After": "5"} if error.status == 409 else {}
         return JSONResponse(error.body, error.status, headers, media)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # nobody reads it; no traceback
 
     @app.post("/imports", status_code=202)
     async def post(request: Request) -> Response:
@@ -428,8 +440,8 @@ source.addEventListener("progress", (event) => {
 
 
 # --8<-- [start:wiring]
-def build(pool: Pool) -> FastAPI:
-    """Wire it, with three files beside this one."""
+def build(url: str) -> FastAPI:
+    """Wire it with three files beside this one: uvicorn.run(build(url))."""
     from csv_validator import HeaderError, read_header
     from progress_counter import Meter
     from psycopg.types.json import Jsonb
@@ -452,7 +464,7 @@ def build(pool: Pool) -> FastAPI:
         raise HTTPException(401)
 
     return make_app(
-        pool,
+        Pool(url, min_size=1, max_size=8, open=False),
         who=who,
         enqueue=enqueue,
         check_header=check_header,

@@ -1,12 +1,17 @@
 """Imports as the tests make them, and workers that live in processes of their own."""
 
+import threading
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import uvicorn
 
+from lab.eventually import eventually
+from lab.servers.base import free_port
 from snippets.bulk_upload import copy_staging_merge, import_api, skip_locked_queue
 
 Db = psycopg.Connection[tuple[Any, ...]]
@@ -77,3 +82,23 @@ def in_blocks(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
         yield data[at : at + length]
         at += length
     yield data[at:]
+
+
+@contextmanager
+def serving(url: str) -> Iterator[int]:
+    """Serve the wired application by uvicorn on a free port, as a reader does; give the port.
+
+    The files beside import_api.py must be importable (fixture `beside`).
+    """
+    port = free_port()
+    app = import_api.build(url)
+    config = uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        eventually(lambda: server.started or not thread.is_alive(), 30)
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join()
