@@ -71,6 +71,7 @@ def make_celery(  # noqa: PLR0913 - each is a decision of the caller
 
     @app.task(  # type: ignore[untyped-decorator]
         name="import_slice",
+        shared=False,  # of this application only
         autoretry_for=(Exception,),
         max_retries=retries,
         default_retry_delay=pause,

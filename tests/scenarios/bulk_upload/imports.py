@@ -50,9 +50,7 @@ def store(
                 (import_id, at, body[at : at + block]),
             )
         if enqueue:
-            skip_locked_queue.enqueue(
-                db, "import", {"import_id": import_id}, dedupe_key=import_id
-            )
+            skip_locked_queue.enqueue(db, "import", {"import_id": import_id}, dedupe_key=import_id)
     return import_id
 
 

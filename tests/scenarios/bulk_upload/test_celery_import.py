@@ -1,10 +1,10 @@
 """The same import on Celery: slices, retries, and an end that is told."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from celery import Celery
+from celery.result import EagerResult
 from redis import Redis
 
 from snippets.bulk_upload.celery_import import build, make_celery
@@ -25,8 +25,8 @@ class Buried:
         self.told.append((import_id, why))
 
 
-def run(app: Celery, import_id: str) -> Any:
-    outcome = app.tasks["import_slice"].apply((import_id,))
+def run(app: Celery, import_id: str) -> EagerResult:
+    outcome: EagerResult = app.tasks["import_slice"].apply((import_id,))
     app.close()
     return outcome
 
@@ -79,7 +79,7 @@ def test_wired_it_leaves_an_import_to_whoever_overtook_it_and_buries_a_poison(
 
     import_id = store(db, HEADER + b"A,forbidden,1,1\n", enqueue=False)
 
-    def overtaken(*_: Any, **__: Any) -> bool:
+    def overtaken(*_: object, **__: object) -> bool:
         raise import_worker.OvertakenError
 
     with monkeypatch.context() as patch:
@@ -94,7 +94,10 @@ def test_wired_it_leaves_an_import_to_whoever_overtook_it_and_buries_a_poison(
 
 
 def test_the_demo_takes_three_slices(
-    redis: Redis, redis_url: str, demo: Callable[..., list[str]], refused: Callable[[str, str], None]
+    redis: Redis,
+    redis_url: str,
+    demo: Callable[..., list[str]],
+    refused: Callable[[str, str], None],
 ) -> None:
     lines = demo("celery_import", REDIS_URL=redis_url)
     assert lines == [f"import 7: {left} slices left" for left in (2, 1, 0)]

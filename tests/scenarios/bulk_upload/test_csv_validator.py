@@ -26,7 +26,8 @@ PLACES = (0, 1)
 # Cells that broke somebody's import: all must come through unchanged.
 NAUGHTY = [
     "", " ", "'", '"', '""', '5" pipe', "a,b", "a\nb", "a\r\nb", "\\N", "\\.", "NULL", "null",
-    "=1+1", "@SUM(A1)", "ñandú", "表ポあA鷗ŒéＢ逍Üßªąñ丂㐀𠀀", "👾 🙇 💁", "ﷺ", "\u202eabc", "\ufeff",
+    "=1+1", "@SUM(A1)", "ñandú", "表ポあA鷗Œé逍Üßªąñ丂㐀𠀀",
+    "👾 🙇 💁", "ﷺ", "\u202eabc", "\ufeff",
     "Robert'); DROP TABLE products;--", "<script>alert(0)</script>", "../../etc/passwd", "%s %d {}",
     "\t", "\x1b[31m", "\u2028", "\x85", "\x0b", "\x1c", "1e309", "NaN", "-0", "0x1F", "1_000",
 ]  # fmt: skip
@@ -203,5 +204,5 @@ def test_memory_is_one_record(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_demo_shows_what_csv_swallows(demo: Callable[..., list[str]]) -> None:
     lines = demo("csv_validator")
-    assert "line 6 quotes  \"a quote that never closes,X-1,1.00" in lines
+    assert 'line 6 quotes  "a quote that never closes,X-1,1.00' in lines
     assert lines[-1] == "csv.reader as it comes: 5 records, no error"

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
+from fastapi import FastAPI
 
 from lab.eventually import eventually
 from snippets.bulk_upload import import_api
@@ -26,19 +27,18 @@ Client = httpx2.AsyncClient
 async def client(db_url: str) -> AsyncIterator[Client]:
     """A client of the wired application, signed in as the tenant acme."""
     app = import_api.build(db_url)
-    async with app.router.lifespan_context(app):
-        async with as_tenant(app, "acme") as acme:
-            yield acme
+    async with app.router.lifespan_context(app), as_tenant(app, "acme") as acme:
+        yield acme
 
 
-def as_tenant(app: Any, tenant: str) -> Client:
+def as_tenant(app: FastAPI, tenant: str) -> Client:
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     cookies = {"tenant": tenant} if tenant else {}
     return Client(transport=transport, base_url="http://test", cookies=cookies)
 
 
 async def post(
-    client: Client, content: Any = BODY, key: str = "k", **headers: str
+    client: Client, content: bytes | AsyncIterator[bytes] = BODY, key: str = "k", **headers: str
 ) -> httpx2.Response:
     given = {"Idempotency-Key": key, "Content-Type": "text/csv", **headers}
     return await client.post("/imports", content=content, headers=given)
@@ -272,9 +272,7 @@ async def read_events(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]
             yield event
 
 
-async def test_events_tell_each_change_and_end_with_the_import(
-    db_url: str, db: Db, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_events_tell_each_change_and_end_with_the_import(db_url: str, db: Db) -> None:
     # A real server: what is told must leave it at once, not when the answer is complete.
     with serving(db_url) as port:
         async with Client(base_url=f"http://127.0.0.1:{port}", cookies={"tenant": "acme"}) as http:
