@@ -131,7 +131,7 @@ def test_a_file_of_opening_quotes_is_read_a_bounded_number_of_times() -> None:
     pulled = 0
 
     class Line(bytes):
-        def decode(self, *_: object) -> str:  # type: ignore[override]
+        def decode(self, *_: object) -> str:
             nonlocal pulled
             pulled += 1
             return super().decode()

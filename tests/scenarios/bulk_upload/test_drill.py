@@ -533,16 +533,17 @@ async def test_celery_hands_the_task_of_a_killed_worker_to_another(
 
     def settled() -> bool:
         said = logs["naive"].read_text() if logs["naive"].exists() else ""
-        waiting = redis.llen("naive") + redis.llen("good") + redis.hlen("unacked")  # type: ignore[operator]
+        waiting = redis.llen("naive") + redis.llen("good") + redis.hlen("unacked")
         ended = states("naive")["completed"] + states("good")["completed"]
         # Celery's last word on the lost task, and nothing left that could bring it back.
         return "WorkerLostError" in said and ended == 19 and not waiting
 
     with ExitStack() as stack:
         for name, log in logs.items():
-            argv = [sys.executable, "-m", "celery", "-A", "deployed", "worker", "-c", "2",
-                    "--without-gossip", "--without-mingle", "--without-heartbeat",
-                    "-l", "info", "-f", log]  # fmt: skip
+            options = (
+                "-A deployed worker -c 2 --without-gossip --without-mingle --without-heartbeat"
+            )
+            argv = [sys.executable, "-m", "celery", *options.split(), "-l", "info", "-f", log]
             environment = {"APP": name, "BROKER": redis_url, "DATABASE": db_url,
                            "SNIPPETS": str(SNIPPETS), "C_FORCE_ROOT": "1"}  # fmt: skip
             stack.enter_context(spawn(argv, env=environment, cwd=tmp_path))

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from lab.eventually import eventually
 from snippets.bulk_upload import import_api
@@ -204,7 +204,7 @@ async def test_a_bomb_is_unpacked_one_block_at_a_time() -> None:
         return {"type": "http.request", "body": bomb, "more_body": False}
 
     scope = {"type": "http", "headers": [(b"content-encoding", b"gzip")]}
-    request = import_api.Request(scope, receive)
+    request = Request(scope, receive)
     sizes = [len(piece) async for piece in import_api.unpacked(request)]
     assert sum(sizes) == 50_000_000
     assert max(sizes) == import_api.BLOCK

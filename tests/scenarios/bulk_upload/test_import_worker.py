@@ -1,7 +1,9 @@
 """The worker: every batch is there with its counts and its place, or not at all."""
 
+import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -180,6 +182,10 @@ def test_a_file_can_be_read_from_any_byte(db: Db) -> None:
     ]  # fmt: skip
 
 
+def is_in(db: Db, import_id: str, state: str) -> bool:
+    return bool(shown(db, import_id)["state"] == state)
+
+
 def in_thread(url: str, stop: threading.Event, **options: float) -> threading.Thread:
     thread = threading.Thread(target=work, args=(url, stop), kwargs={"idle": 0.01, **options})
     thread.start()
@@ -227,7 +233,7 @@ def test_a_poison_import_is_failed_after_its_attempts_and_others_go_on(db_url: s
     thread = in_thread(db_url, stop)
     try:
         for import_id, state in ((good, "completed"), (poison, "failed"), (killer, "failed")):
-            eventually(lambda i=import_id, s=state: shown(db, i)["state"] == s, 30)
+            eventually(partial(is_in, db, import_id, state), 30)
     finally:
         stop.set()
         thread.join()
@@ -283,14 +289,14 @@ def test_an_error_under_a_lost_lease_is_told_to_nobody(
 
 def test_sigterm_stops_a_worker(db_url: str, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
     handlers: dict[int, Callable[..., None]] = {}
-    monkeypatch.setattr(import_worker.signal, "signal", handlers.setdefault)
+    monkeypatch.setattr(signal, "signal", handlers.setdefault)
     import_id = store(db, HEADER + b"".join(good_rows(10)))
     thread = threading.Thread(target=import_worker.serve, args=(db_url,))
     thread.start()
     try:
         eventually(lambda: shown(db, import_id)["state"] == "completed", 30)
     finally:
-        handlers[import_worker.signal.SIGTERM](15, None)
+        handlers[signal.SIGTERM](15, None)
         thread.join(20)
     assert not thread.is_alive()
 

@@ -211,7 +211,7 @@ class Workers(RuleBasedStateMachine):
 
 def test_no_order_of_events_loses_a_job_or_does_it_twice(db: Db) -> None:
     Workers.db = db
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Workers,
         settings=settings(
             max_examples=15, stateful_step_count=20, suppress_health_check=list(HealthCheck)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from redis import Redis, ResponseError
@@ -35,6 +36,17 @@ def consumer(
     redis: Redis, name: str, handler: Callable[[Fields, Beat], None], idle: int = 0, most: int = 5
 ) -> StreamConsumer:
     return StreamConsumer(redis, STREAM, name, handler, min_idle_ms=idle, most=most)
+
+
+def ids(redis: Redis) -> list[Any]:
+    """What is pending, oldest first; lists, as xclaim takes them."""
+    rows: Any = redis.xpending_range(STREAM, "workers", "-", "+", 100)
+    return [[row["message_id"]] for row in rows]
+
+
+def dead(redis: Redis) -> list[dict[str, str]]:
+    rows: Any = redis.xrange(f"{STREAM}:dead")
+    return [fields for _, fields in rows]
 
 
 def add(redis: Redis, *numbers: int) -> None:
@@ -83,8 +95,8 @@ def test_an_orphan_behind_many_messages_that_others_hold_is_found(redis: Redis) 
     recorder = Recorder()
     worker = consumer(redis, "b", recorder, idle=60_000)
     redis.xreadgroup("workers", "a", {STREAM: ">"}, 31)
-    newest = redis.xrevrange(STREAM, count=1)[0][0]  # type: ignore[index]
-    redis.xclaim(STREAM, "workers", "a", 0, [newest], idle=120_000)
+    newest = ids(redis)[-1]
+    redis.xclaim(STREAM, "workers", "a", 0, newest, idle=120_000)
     assert [worker.step() for _ in range(4)] == [False, False, False, True]
     assert recorder.seen == ["30"]
 
@@ -100,7 +112,7 @@ def test_an_error_leaves_the_message_for_the_next_try_until_it_is_buried(redis: 
     poison.error = None
     assert worker.step()
     assert poison.seen[-1] == "2"
-    ((_, fields),) = redis.xrange(f"{STREAM}:dead")  # type: ignore[misc]
+    (fields,) = dead(redis)
     assert fields["n"] == "1"
     assert fields["error"].startswith("ValueError('cannot be read")
     assert len(fields["error"]) == 500
@@ -115,7 +127,7 @@ def test_a_message_that_kills_every_consumer_is_buried(redis: Redis) -> None:
             consumer(redis, f"dead {n}", killer, most=2).step()
     assert consumer(redis, "b", living, most=2).step()
     assert living.seen == ["2"]
-    ((_, fields),) = redis.xrange(f"{STREAM}:dead")  # type: ignore[misc]
+    (fields,) = dead(redis)
     assert fields["error"] == "no consumer lived to tell"
 
 
@@ -124,7 +136,7 @@ def test_a_beat_keeps_a_message_and_fails_once_it_is_somebody_elses(redis: Redis
     other = Recorder()
 
     def slow(_: Fields, beat: Beat) -> None:
-        redis.xclaim(STREAM, "workers", "a", 0, redis_ids(redis), idle=50_000)
+        redis.xclaim(STREAM, "workers", "a", 0, ids(redis)[0], idle=50_000)
         beat()
         assert not consumer(redis, "b", other, idle=40_000).step()
         assert consumer(redis, "b", other).step()
@@ -133,11 +145,6 @@ def test_a_beat_keeps_a_message_and_fails_once_it_is_somebody_elses(redis: Redis
 
     assert consumer(redis, "a", slow).step()
     assert other.seen == ["1"]
-
-
-def redis_ids(redis: Redis) -> list[str]:
-    rows = redis.xpending_range(STREAM, "workers", "-", "+", 10)
-    return [row["message_id"] for row in rows]  # type: ignore[union-attr]
 
 
 def test_it_runs_until_it_is_told_to_stop(redis: Redis) -> None:
