@@ -1,6 +1,10 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["celery[redis]>=5.7,<6"]
+# dependencies = [
+#   "celery[redis]>=5.7,<6",
+#   "psycopg[binary]>=3.3.9,<4",
+#   "redis>=8.1,<9",
+# ]
 #
 # [tool.firedrill]
 # needs = ["redis"]
@@ -27,7 +31,7 @@ https://docs.celeryq.dev/en/stable/userguide/tasks.html
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery
@@ -80,10 +84,13 @@ def make_celery(  # noqa: PLR0913 - each is a decision of the caller
         if not run_slice(import_id):  # behind all the imports that wait
             app.send_task("import_slice", (import_id,))
 
-    @task_failure.connect(weak=False, sender=app.tasks["import_slice"])  # type: ignore[untyped-decorator]
-    def given_up(args: Any, exception: Exception, **_: object) -> None:  # noqa: ANN401
+    def given_up(
+        args: Sequence[str], exception: Exception, **_: object
+    ) -> None:
         bury(args[0], repr(exception))
 
+    task = app.tasks["import_slice"]
+    task_failure.connect(given_up, weak=False, sender=task)
     return app
     # --8<-- [end:celery]
 

@@ -117,7 +117,7 @@ class Meter(Protocol):
 class ProblemError(Exception):
     """An answer in the form of RFC 9457."""
 
-    def __init__(self, status: int, title: str, **more: Any) -> None:  # noqa: ANN401
+    def __init__(self, status: int, title: str, **more: object) -> None:
         self.status = status
         self.body = {"status": status, "title": title, **more}
         super().__init__(title)

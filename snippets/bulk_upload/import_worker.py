@@ -35,6 +35,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
+from types import ModuleType
 from typing import Any, LiteralString, NamedTuple, Protocol
 
 import psycopg
@@ -91,6 +92,9 @@ def read_from(conn: Connection, import_id: str, at: int) -> Iterator[bytes]:
 # --8<-- [end:read]
 
 
+FREE: LiteralString = "DELETE FROM import_blocks WHERE import_id = %s"
+
+
 # --8<-- [start:slice]
 def run_slice(  # noqa: PLR0913 - each is a decision of the caller
     conn: Connection,
@@ -119,7 +123,8 @@ def run_slice(  # noqa: PLR0913 - each is a decision of the caller
         " RETURNING tenant, bytes_done, line, rejected",
         (import_id,),
     ).fetchone()
-    if start is None:
+    if start is None:  # cancelled, or ended long ago
+        conn.execute(FREE, (import_id,))
         return True
     tenant, place, line, rejected = start
     try:
@@ -206,9 +211,7 @@ def _end(
         )
         if not ended.rowcount:
             raise OvertakenError(import_id)
-        conn.execute(
-            "DELETE FROM import_blocks WHERE import_id = %s", (import_id,)
-        )
+        conn.execute(FREE, (import_id,))
         lease.complete(conn)
         # --8<-- [end:commit]
 
@@ -309,7 +312,7 @@ def tools() -> dict[str, Any]:
 
 
 class _Lease:
-    def __init__(self, queue: Any, job: Any, seconds: float) -> None:  # noqa: ANN401
+    def __init__(self, queue: ModuleType, job: object, seconds: float) -> None:
         self._queue, self._job, self._seconds = queue, job, seconds
 
     def beat(self, conn: Connection) -> None:

@@ -95,6 +95,8 @@ class StreamConsumer:
         id_, fields = found
         try:
             self._handler(fields, lambda: self._beat(id_))
+        except TakenOverError:
+            pass  # whoever has it now settles it
         except Exception as error:  # noqa: BLE001 - it stays pending: retried
             if self._deliveries(id_) >= self._most:
                 self._bury(id_, fields, repr(error))

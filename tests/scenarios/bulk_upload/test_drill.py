@@ -543,11 +543,13 @@ async def test_celery_hands_the_task_of_a_killed_worker_to_another(
             options = (
                 "-A deployed worker -c 2 --without-gossip --without-mingle --without-heartbeat"
             )
-            argv = [sys.executable, "-m", "celery", *options.split(), "-l", "info", "-f", log]
+            argv = [sys.executable, "-m", "celery", *options.split(), "-l", "info", "-f", str(log)]
             environment = {"APP": name, "BROKER": redis_url, "DATABASE": db_url,
                            "SNIPPETS": str(SNIPPETS), "C_FORCE_ROOT": "1"}  # fmt: skip
             stack.enter_context(spawn(argv, env=environment, cwd=tmp_path))
         eventually(settled, 60)
+    message = "Worker exited prematurely: signal 9 (SIGKILL)"
+    assert all(message in log.read_text() for log in logs.values())
     starts = {name: log.read_text().count("] received") for name, log in logs.items()}
 
     def rows(name: str) -> int:

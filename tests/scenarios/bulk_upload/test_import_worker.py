@@ -118,9 +118,11 @@ def test_a_cancelled_import_stops_at_the_next_batch_and_is_not_completed(
         go_on(db, import_id, Held(), until=cancel)
     assert count(db, "products") == 100
     assert shown(db, import_id)["state"] == "cancelled"
+    assert count(db, "import_blocks") > 0
     held = Held()
     assert go_on(db, import_id, held)
     assert (held.beats, held.completed) == (0, 0)
+    assert count(db, "import_blocks") == 0
 
 
 def test_an_import_cancelled_behind_its_last_batch_stays_cancelled(db_url: str, db: Db) -> None:
