@@ -493,6 +493,8 @@ def load(conn, rows, import_id, tenant):
     if rows[0][0] == 102 and import_id == redis.get("victim:" + os.environ["APP"]).decode():
         if redis.incr("deaths:" + os.environ["APP"]) == 1:
             os.kill(os.getpid(), signal.SIGKILL)  # stored, not committed
+    if tenant == "good poison":
+        os.kill(os.getpid(), signal.SIGKILL)
     return told
 
 import_worker.tools = lambda: {**tools, "load": load, "batch": 100}
@@ -517,6 +519,7 @@ async def test_celery_hands_the_task_of_a_killed_worker_to_another(
     (tmp_path / "deployed.py").write_text(CELERY)
     redis = Redis.from_url(redis_url, decode_responses=True)
     story.scene("10 imports of 300 rows, two worker processes; one gets SIGKILL in mid-batch")
+    story.scene("and for the good one an eleventh import that kills whoever works on it")
     sender = make_celery(redis_url, lambda _: True, lambda _id, _why: None)
     logs = {name: tmp_path / f"{name}.log" for name in ("naive", "good")}
     for name in logs:
@@ -525,6 +528,8 @@ async def test_celery_hands_the_task_of_a_killed_worker_to_another(
         redis.set(f"victim:{name}", ids[4])
         for import_id in ids:
             sender.send_task("import_slice", (import_id,), queue=name)
+    poison = store(db, HEADER + b"".join(good_rows(300)), tenant="good poison", enqueue=False)
+    sender.send_task("import_slice", (poison,), queue="good")
     sender.close()
 
     def states(name: str) -> Counter[str]:
@@ -534,9 +539,13 @@ async def test_celery_hands_the_task_of_a_killed_worker_to_another(
     def settled() -> bool:
         said = logs["naive"].read_text() if logs["naive"].exists() else ""
         waiting = redis.llen("naive") + redis.llen("good") + redis.hlen("unacked")
-        ended = states("naive")["completed"] + states("good")["completed"]
+        ended = states("naive")["completed"], states("good")["completed"]
         # Celery's last word on the lost task, and nothing left that could bring it back.
-        return "WorkerLostError" in said and ended == 19 and not waiting
+        return (
+            "WorkerLostError" in said
+            and not waiting
+            and (ended == (9, 10) and states("good")["failed"] == 1)
+        )
 
     with ExitStack() as stack:
         for name, log in logs.items():
@@ -547,7 +556,7 @@ async def test_celery_hands_the_task_of_a_killed_worker_to_another(
             environment = {"APP": name, "BROKER": redis_url, "DATABASE": db_url,
                            "SNIPPETS": str(SNIPPETS), "C_FORCE_ROOT": "1"}  # fmt: skip
             stack.enter_context(spawn(argv, env=environment, cwd=tmp_path))
-        eventually(settled, 60)
+        eventually(settled, 120)
     message = "Worker exited prematurely: signal 9 (SIGKILL)"
     assert all(message in log.read_text() for log in logs.values())
     starts = {name: log.read_text().count("] received") for name, log in logs.items()}
@@ -562,9 +571,11 @@ async def test_celery_hands_the_task_of_a_killed_worker_to_another(
     assert (starts["naive"], rows("naive")) == (10, 9 * 300 + 100)
 
     story.good("acks_late; a lost worker counts as a retry", starts=starts["good"],
-               rows=rows("good"), of=3000)  # fmt: skip
-    assert states("good") == {"completed": 10}
-    assert (starts["good"], rows("good")) == (11, 3000)
+               completed=10, rows=rows("good"), of=3000)  # fmt: skip
+    assert states("good") == {"completed": 10, "failed": 1}
+    # One redelivery, and five deliveries of the poison, of which no batch was ever committed.
+    assert (starts["good"], rows("good")) == (16, 3000)
+    assert "WorkerLostError" in str(shown(db, poison)["error"])
     updated = db.execute("SELECT sum(updated) FROM imports WHERE tenant LIKE 'good %'").fetchone()
     assert updated == (0,)
     redis.close()
