@@ -23,8 +23,8 @@ Needs PostgreSQL 16 (pg_input_is_valid). Time: O(rows), about three times that
 of a bare COPY, and two statements a batch: 5,000 to 50,000 rows is right.
 For files that you wrote yourself take `copy_in`: bytes in, all or nothing.
 
-Source: PostgreSQL documentation, COPY and "Populating a Database",
-https://www.postgresql.org/docs/current/populate.html
+Source: PostgreSQL documentation, COPY,
+https://www.postgresql.org/docs/current/sql-copy.html
 """
 
 import os

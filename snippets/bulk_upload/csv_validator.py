@@ -276,11 +276,10 @@ def main() -> None:
     header, *lines = split_lines([FILE])
     places = read_header(header, columns)
     for found in validate(lines, columns, places, offset=len(header)):
-        match found:
-            case Ok():
-                print(f"line {found.line} ok      {found.values}")
-            case Reject():
-                print(f"line {found.line} {found.code:7} {found.value}")
+        if isinstance(found, Ok):
+            print(f"line {found.line} ok      {found.values}")
+        else:
+            print(f"line {found.line} {found.code:7} {found.value}")
     naive = list(csv.reader(FILE.decode().splitlines(keepends=True)))
     print(f"csv.reader as it comes: {len(naive) - 1} records, no error")
 

@@ -18,8 +18,8 @@ the number of rows only at the end.
 The speed is an exponentially weighted average: after `memory` seconds a burst
 counts 37 %. Give it the time, from a clock that does not go backwards.
 
-Source: HTML standard, the progress element,
-https://html.spec.whatwg.org/multipage/form-elements.html#the-progress-element
+Source: progressbar2's SmoothingETA, an exponential average of the same kind,
+https://github.com/wolph/python-progressbar
 """
 
 import math

@@ -43,7 +43,8 @@ def codes(data: bytes) -> list[str]:
 
 def written(rows: list[list[str]], end: str = "\r\n") -> bytes:
     out = io.StringIO()
-    csv.writer(out, lineterminator=end).writerows(rows)
+    # All are quoted: csv before 3.13 leaves a lone CR bare, which is a line end to a reader.
+    csv.writer(out, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(rows)
     return out.getvalue().encode()
 
 

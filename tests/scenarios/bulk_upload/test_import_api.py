@@ -247,6 +247,12 @@ async def test_a_cancelled_import_stays_cancelled_and_a_completed_one_completed(
         assert shown(db, import_id)["state"] == after
 
 
+async def test_the_page_watches_its_import(client: Client) -> None:
+    place = (await post(client)).headers["location"]
+    page = await client.get(f"{place}/page")
+    assert f'new EventSource("{place}/events")' in page.text
+
+
 async def test_rejects_are_a_csv_that_no_spreadsheet_executes(client: Client, db: Db) -> None:
     answer = await post(client)
     values = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "", 'a "b", c', "fine"]

@@ -32,6 +32,15 @@ async def test_whoever_waits_long_enough_finds_the_rows(
     assert job.percent == (100 if rows else 0)
 
 
+@pytest.mark.anyio
+async def test_a_bad_row_counts_as_its_whole_batch(db: Db, db_url: str) -> None:
+    db.execute("CREATE TABLE customers (id int, email text)")
+    job = Job(seen=2)
+    async with AsyncConnectionPool(db_url) as pool:
+        await naive_fire_and_forget.insert(pool, job, [["1", "a"], ["x", "b"]])
+    assert (job.processed, job.failed, job.percent) == (0, 2, 100)
+
+
 def test_row_by_row_stores_and_counts_for_one_worker(db: Db) -> None:
     db.execute("CREATE TABLE contacts (email text, name text)")
     db.execute("CREATE TABLE job (id int, done int)")
