@@ -92,6 +92,13 @@ def test_of_two_rows_with_one_key_the_later_good_one_counts(db: Db, import_id: s
     assert rejects(db) == [(2, "sku", "duplicate"), (4, "price", "number")]
 
 
+def test_two_batches_may_share_a_transaction(db: Db, import_id: str) -> None:
+    with db.transaction():
+        load(db, [(2, "A", "a", "1", "1")], import_id=import_id, tenant="acme")
+        report = load(db, [(3, "B", "b", "1", "1")], import_id=import_id, tenant="acme")
+    assert report == (1, 0, 0)
+
+
 def test_the_keys_of_another_tenant_are_untouched(db: Db, import_id: str) -> None:
     with db.transaction():
         load(db, [(2, "A", "theirs", "1", "1")], import_id=import_id, tenant="other")

@@ -131,6 +131,7 @@ def test_a_job_that_kills_its_workers_is_buried(db: Db) -> None:
     for _ in range(5):
         (job,) = [job for job in claim(db, 2, lease=NOW) if job.payload["n"] == 0]
         db.execute("UPDATE jobs SET attempts = 0 WHERE id <> %s", (job.id,))
+    assert [other.payload["n"] for other in claim(db, 2, lease=NOW)] == [1]
     assert queue.reap(db) == [job.id]
     assert queue.reap(db) == []
     assert db.execute("SELECT error FROM jobs WHERE dead").fetchone() == (
