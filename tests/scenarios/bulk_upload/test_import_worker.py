@@ -86,7 +86,7 @@ def test_of_two_workers_on_one_import_one_is_overtaken(db_url: str, db: Db) -> N
 
     def overtake() -> bool:
         with psycopg.connect(db_url, autocommit=True) as other:
-            return go_on(other, import_id, Held())
+            return not go_on(other, import_id, Held(), until=lambda: True)
 
     assert not go_on(db, import_id, Held(), until=lambda: True)
     tools = import_worker.tools()
@@ -101,6 +101,9 @@ def test_of_two_workers_on_one_import_one_is_overtaken(db_url: str, db: Db) -> N
     with pytest.raises(OvertakenError):
         run_slice(db, import_id, Held(), parse=tools["parse"], load=load, batch=100)
     assert loaded == [True]
+    now = shown(db, import_id)
+    assert (now["state"], now["inserted"], now["updated"]) == ("running", 200, 0)
+    assert go_on(db, import_id, Held())
     assert shown(db, import_id)["inserted"] == count(db, "products") == 250
 
 
