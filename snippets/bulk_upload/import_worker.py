@@ -1,0 +1,398 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["psycopg[binary]>=3.3.9,<4"]
+#
+# [tool.firedrill]
+# needs = ["postgres"]
+# browser = false
+# ///
+# SPDX-License-Identifier: MIT-0
+"""The worker: batch by batch, each with its checkpoint, its counts, its lease.
+
+One transaction holds a batch's rows, its rejects, the progress and the place
+to go on. SIGKILL at any moment leaves all of it or nothing; the next worker
+goes on behind the last commit. The place is also a fence: it is moved only
+from where this worker read, so a second worker on the same import, or a
+cancelled import, makes the update miss and the batch is undone. So it does
+not matter which queue delivers the job, nor how often.
+
+A large import works in slices and then stands in line again, so a small one
+of another tenant waits for one slice, not for five million rows.
+
+Memory: one batch of rows and one block of the file.
+
+Source: "Idempotent Receiver" in Hohpe and Woolf, Enterprise Integration
+Patterns, https://www.enterpriseintegrationpatterns.com/patterns/messaging/
+IdempotentReceiver.html
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from types import ModuleType
+from typing import Any, LiteralString, NamedTuple, Protocol
+
+import psycopg
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# --8<-- [start:types]
+Row = tuple[Any, ...]  # line, then the columns as text
+
+
+class Parsed(NamedTuple):
+    """One record of the file: values, or the fault that refuses it."""
+
+    line: int
+    end: int  # offset behind it, in bytes
+    values: tuple[str, ...] | None
+    fault: tuple[str, str, str] | None  # column, code, value
+
+
+Parse = Callable[[bytes, Iterable[bytes], int, int], Iterator[Parsed]]
+Load = Callable[[Connection, Sequence[Row], str, str], tuple[int, int, int]]
+
+
+class Lease(Protocol):
+    """What the queue gives; both may raise, and the batch is undone."""
+
+    def beat(self, conn: Connection) -> None:
+        """Say that this worker lives."""
+
+    def complete(self, conn: Connection) -> None:
+        """Take the job off the queue."""
+        # --8<-- [end:types]
+
+
+class OvertakenError(RuntimeError):
+    """The import was cancelled, or another worker has moved on."""
+
+
+# --8<-- [start:read]
+def read_from(conn: Connection, import_id: str, at: int) -> Iterator[bytes]:
+    """Yield the stored file from byte `at` on, one block in memory."""
+    while True:
+        row = conn.execute(
+            "SELECT at, body FROM import_blocks WHERE import_id = %s"
+            " AND at <= %s ORDER BY at DESC LIMIT 1",
+            (import_id, at),
+        ).fetchone()
+        if row is None or at >= row[0] + len(row[1]):
+            return
+        yield row[1][at - row[0] :]
+        at = row[0] + len(row[1])
+
+
+# --8<-- [end:read]
+
+
+FREE: LiteralString = "DELETE FROM import_blocks WHERE import_id = %s"
+
+
+# --8<-- [start:slice]
+def run_slice(  # noqa: PLR0913 - each is a decision of the caller
+    conn: Connection,
+    import_id: str,
+    lease: Lease,
+    *,
+    parse: Parse,
+    load: Load,
+    batch: int = 5_000,
+    until: Callable[[], bool] = lambda: False,
+    max_rejects: int = 10_000,
+) -> bool:
+    """Go on with an import until `until()` says stop; True when it has ended.
+
+    The connection is in autocommit. A file that is refused as a whole
+    (ValueError from `parse`, or over `max_rejects` bad rows) has ended, too:
+    trying again would not help.
+
+    Raises:
+        OvertakenError: this worker's last batch was undone; drop the job.
+        psycopg.Error: the batch was undone; fail the job, it may be repeated.
+    """
+    start = conn.execute(
+        "UPDATE imports SET state = 'running' WHERE id = %s"
+        " AND state IN ('queued', 'running')"
+        " RETURNING tenant, bytes_done, line, rejected",
+        (import_id,),
+    ).fetchone()
+    if start is None:  # cancelled, or ended long ago
+        conn.execute(FREE, (import_id,))
+        return True
+    tenant, place, line, rejected = start
+    try:
+        first = next(read_from(conn, import_id, 0), b"")
+        header = next(iter(first.splitlines(keepends=True)), b"")
+        place = max(place, len(header))
+        blocks = read_from(conn, import_id, place)
+        records = parse(header, blocks, line + 1, place)
+        old = start[1]
+        while found := list(islice(records, batch)):
+            old, bad = _commit(
+                conn,
+                import_id,
+                tenant,
+                old,
+                found=found,
+                lease=lease,
+                load=load,
+            )
+            rejected += bad
+            if rejected > max_rejects:
+                raise ValueError(  # noqa: TRY301 - ends as a bad file does
+                    f"over {max_rejects} rows were rejected"
+                )
+            if until():
+                return False
+    except ValueError as error:
+        _end(conn, import_id, lease, "failed", str(error)[:500])
+    else:
+        _end(conn, import_id, lease, "completed", None)
+    return True
+
+
+# --8<-- [end:slice]
+
+
+# --8<-- [start:commit]
+def _commit(  # noqa: PLR0913 - all that one transaction needs
+    conn: Connection,
+    import_id: str,
+    tenant: str,
+    old: int,
+    *,
+    found: Sequence[Parsed],
+    lease: Lease,
+    load: Load,
+) -> tuple[int, int]:
+    """Store a batch, its rejects, the counts and the place: all or none."""
+    rows = [(p.line, *p.values) for p in found if p.values is not None]
+    faults = [(import_id, p.line, *p.fault) for p in found if p.fault]
+    with conn.transaction():
+        inserted, updated, bad = load(conn, rows, import_id, tenant)
+        conn.cursor().executemany(
+            "INSERT INTO rejects VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            faults,
+        )
+        bad += len(faults)
+        moved = conn.execute(
+            "UPDATE imports SET bytes_done = %s, line = %s,"
+            " inserted = inserted + %s, updated = updated + %s,"
+            " rejected = rejected + %s"
+            " WHERE id = %s AND bytes_done = %s AND state = 'running'",
+            (found[-1].end, found[-1].line, inserted, updated, bad,
+             import_id, old),
+        )  # fmt: skip
+        if not moved.rowcount:
+            raise OvertakenError(import_id)
+        lease.beat(conn)  # last: a lease that was lost undoes the batch
+    return found[-1].end, bad
+
+
+def _end(
+    conn: Connection, import_id: str, lease: Lease, state: str, why: str | None
+) -> None:
+    """Say that it is over, where it is over: with the job, in one commit."""
+    with conn.transaction():
+        ended = conn.execute(
+            "UPDATE imports SET state = %s, error = %s,"
+            " bytes_done = CASE WHEN %s::text IS NULL"
+            " THEN bytes_total ELSE bytes_done END"
+            " WHERE id = %s AND state = 'running'",
+            (state, why, why, import_id),
+        )
+        if not ended.rowcount:
+            raise OvertakenError(import_id)
+        conn.execute(FREE, (import_id,))
+        lease.complete(conn)
+        # --8<-- [end:commit]
+
+
+# A dead job must not leave an import that says "running" for ever.
+BURY: LiteralString = """
+UPDATE imports SET state = 'failed', error = left(jobs.error, 500) FROM jobs
+WHERE jobs.dead AND jobs.payload ->> 'import_id' = imports.id::text
+  AND imports.state IN ('queued', 'running')
+"""
+
+
+# --8<-- [start:work]
+def work(  # noqa: PLR0913 - each is a decision of the caller
+    url: str,
+    stop: threading.Event,
+    *,
+    lease: float = 60.0,
+    slice_: float = 10.0,
+    idle: float = 1.0,
+    batch: int = 5_000,
+) -> None:
+    """Work off imports until `stop` is set, at the next commit.
+
+    Wired with copy_staging_merge.py, csv_validator.py, skip_locked_queue.py
+    beside this file. The lease, in seconds, must outlast one batch.
+    """
+    import skip_locked_queue as queue
+
+    with psycopg.connect(url, autocommit=True) as conn:
+        while not stop.is_set():
+            jobs = queue.claim(conn, "import", lease=lease)
+            if not jobs:
+                if queue.reap(conn):
+                    conn.execute(BURY)
+                stop.wait(idle)
+                continue
+            (job,) = jobs
+            ends = time.monotonic() + slice_
+            over = partial(_over, stop, ends)
+            mine = _Lease(queue, job, lease)
+            import_id = job.payload["import_id"]
+            try:
+                if run_slice(
+                    conn, import_id, mine, **tools(), batch=batch, until=over
+                ):  # perhaps long ago: cancelled, or completed by another
+                    conn.execute("DELETE FROM jobs WHERE id = %s", (job.id,))
+                else:
+                    queue.release(conn, job)
+            except (OvertakenError, queue.LeaseLostError) as why:
+                print(f"dropped, somebody else has it: {why}", file=sys.stderr)
+            except psycopg.DatabaseError as error:
+                # With a dead connection this raises: let a supervisor restart.
+                with suppress(queue.LeaseLostError):
+                    queue.fail(conn, job, str(error))
+                conn.execute(BURY)
+
+
+def _over(stop: threading.Event, ends: float) -> bool:
+    return stop.is_set() or time.monotonic() > ends
+
+
+def serve(url: str) -> None:
+    """Be a worker process: SIGTERM ends it behind the next commit."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    work(url, stop)
+
+
+def tools() -> dict[str, Any]:
+    """Give `parse` and `load` of the files beside this one."""
+    from copy_staging_merge import load as load_batch
+    from csv_validator import Ok, read_header, split_lines, validate
+
+    columns = ("sku", "name", "price", "stock")
+
+    def parse(
+        header: bytes, blocks: Iterable[bytes], line: int, at: int
+    ) -> Iterator[Parsed]:
+        lines = split_lines(blocks)
+        places = read_header(header, columns)
+        for it in validate(lines, columns, places, line=line, offset=at):
+            if isinstance(it, Ok):
+                yield Parsed(it.line, it.end, it.values, None)
+            else:
+                fault = (it.column, it.code, it.value)
+                yield Parsed(it.line, it.end, None, fault)
+
+    def load(
+        conn: Connection, rows: Sequence[Row], import_id: str, tenant: str
+    ) -> tuple[int, int, int]:
+        inserted, updated, rejected = load_batch(
+            conn, rows, import_id=import_id, tenant=tenant
+        )
+        return inserted, updated, rejected
+
+    return {"parse": parse, "load": load}
+
+
+class _Lease:
+    def __init__(self, queue: ModuleType, job: object, seconds: float) -> None:
+        self._queue, self._job, self._seconds = queue, job, seconds
+
+    def beat(self, conn: Connection) -> None:
+        self._queue.heartbeat(conn, self._job, lease=self._seconds)
+
+    def complete(self, conn: Connection) -> None:
+        self._queue.complete(conn, self._job)
+        # --8<-- [end:work]
+
+
+# --8<-- [start:demo]
+def main() -> None:
+    """Kill a worker in its third batch; the next one goes on behind it."""
+
+    def parse(
+        _header: bytes, blocks: Iterable[bytes], line: int, at: int
+    ) -> Iterator[Parsed]:
+        for number, raw in enumerate(b"".join(blocks).splitlines(True), line):
+            at += len(raw)
+            yield Parsed(number, at, (raw.decode().strip(),), None)
+
+    def load(
+        conn: Connection, rows: Sequence[Row], _id: str, _tenant: str
+    ) -> tuple[int, int, int]:
+        conn.cursor().executemany("INSERT INTO stored VALUES (%s, %s)", rows)
+        return len(rows), 0, 0
+
+    class Mortal:
+        beats = 0
+
+        def beat(self, conn: Connection) -> None:  # noqa: ARG002
+            self.beats += 1
+            if self.beats == 3:
+                raise KeyboardInterrupt
+
+        def complete(self, conn: Connection) -> None:  # noqa: ARG002
+            print("completed")
+
+    url = os.environ.get("DATABASE_URL") or "postgresql://127.0.0.1/nothing"
+    mortal = Mortal()
+    key = "00000000-0000-4000-8000-000000000001"
+    show = "SELECT state, line - 1, inserted FROM imports"
+    body = b"sku\n" + b"".join(b"B-%d\n" % n for n in range(1000))
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=5) as conn:
+            conn.execute("SET search_path = pg_temp")  # leaves nothing behind
+            conn.execute("""
+                CREATE TABLE imports (id uuid, tenant text, state text,
+                    bytes_total int, bytes_done int DEFAULT 0,
+                    line int DEFAULT 1, inserted int DEFAULT 0,
+                    updated int DEFAULT 0, rejected int DEFAULT 0, error text);
+                CREATE TABLE import_blocks (import_id uuid, at int, body bytea);
+                CREATE TABLE rejects (import_id uuid, line int, c text,
+                    code text, value text);
+                CREATE TABLE stored (line int PRIMARY KEY, sku text)""")
+            conn.execute(
+                "INSERT INTO imports (id, tenant, state, bytes_total)"
+                " VALUES (%s, 'acme', 'queued', %s)",
+                (key, len(body)),
+            )
+            conn.execute(
+                "INSERT INTO import_blocks VALUES (%s, 0, %s)", (key, body)
+            )
+            try:
+                run_slice(conn, key, mortal, parse=parse, load=load, batch=100)
+            except KeyboardInterrupt:
+                print("killed: ", conn.execute(show).fetchone())
+            run_slice(conn, key, mortal, parse=parse, load=load, batch=100)
+            print("resumed:", conn.execute(show).fetchone())
+            print("stored: ", conn.execute("TABLE stored").rowcount, "rows")
+    except psycopg.OperationalError as error:
+        sys.exit(
+            f"No PostgreSQL at DATABASE_URL ({str(error).splitlines()[0]}). "
+            "For example: docker run --rm -d -p 127.0.0.1:5432:5432 "
+            "-e POSTGRES_PASSWORD=x postgres:18; export DATABASE_URL="
+            "postgresql://postgres:x@127.0.0.1/postgres; then run this file "
+            "again (in the Firedrill repository: make lab)"
+        )
+
+
+if __name__ == "__main__":
+    main()
+# --8<-- [end:demo]
