@@ -575,9 +575,7 @@ def bars(rows: list[dict[str, Any]], name: str, number: str, *, ticks: int = 4) 
     }
 
 
-def lines(
-    rows: list[dict[str, Any]], x: str, y: str, series: str, log: str = ""
-) -> dict[str, Any]:
+def lines(rows: list[dict[str, Any]], x: str, y: str, series: str, log: str = "") -> dict[str, Any]:
     """Specify lines with points, one a series; `log` names the axes that are logarithmic."""
     axis: dict[str, Any] = {"tickCount": 5, "format": "~s"}
     scale_x, scale_y = ({"scale": {"type": "log"}} if name in log else {} for name in "xy")
@@ -587,21 +585,20 @@ def lines(
         "x": {"field": x, "type": "quantitative", "axis": {**axis, **decades}, **scale_x},
         "y": {"field": y, "type": "quantitative", "axis": axis, **scale_y},
     }
-    if series:
-        order = list(dict.fromkeys(row[series] for row in rows))
-        encoding["color"] = {
-            "field": series,
-            "type": "nominal",
-            "title": None,
-            "sort": order,
-            # A stroke, long enough to show its dashes.
-            "legend": {
-                "columns": 2,
-                "columnPadding": 24,
-                "symbolType": "stroke",
-                "symbolSize": 900,
-            },
-        }
+    order = list(dict.fromkeys(row[series] for row in rows))
+    encoding["color"] = {
+        "field": series,
+        "type": "nominal",
+        "title": None,
+        "sort": order,
+        # A stroke, long enough to show its dashes.
+        "legend": {
+            "columns": 2,
+            "columnPadding": 24,
+            "symbolType": "stroke",
+            "symbolSize": 900,
+        },
+    }
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": 305,

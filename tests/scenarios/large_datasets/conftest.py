@@ -42,7 +42,7 @@ class _Recorder(psycopg.Cursor[Any]):
     ) -> Self:
         client = psycopg.ClientCursor(self.connection)
         self.sent.append(client.mogrify(query, params))
-        return super().execute(query, params, prepare=prepare, binary=binary)
+        return super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[arg-type, misc]  # one overload a kind of query
 
 
 def page_query(

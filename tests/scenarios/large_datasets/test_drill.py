@@ -280,10 +280,10 @@ def test_a_row_that_commits_late_is_read_once_by_the_reader_with_a_boundary(
         # Any open transaction of the server holds the boundary back, those of other tests too.
         eventually(lambda: len(keyset_new_rows.new_orders(conn, position)[0]) == 3, 30)
         good += keyset_new_rows.new_orders(conn, position)[0]
-        story.naive("id > last", ids=[row[0] for row in naive])
+        story.naive("id > last", ids=str([row[0] for row in naive]))
         assert [row[0] for row in naive] == [2, 3]
 
-        story.good("below the oldest open transaction", ids=[row[0] for row in good])
+        story.good("below the oldest open transaction", ids=str([row[0] for row in good]))
         assert [row[0] for row in good] == [1, 2, 3]
 
 
