@@ -69,7 +69,7 @@ def totals_by_duckdb(
             config={
                 "memory_limit": memory_limit,
                 "temp_directory": spill,
-                # Without it, rows wait in memory to leave in file order.
+                # DuckDB's advice near a limit: the files' order is not needed.
                 "preserve_insertion_order": False,
             }
         ) as db,
