@@ -8,7 +8,7 @@ they stand for.
 import html
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -202,6 +202,7 @@ class _Page:
         self.scenario = self._scenario(name) if folder == "scenarios" else None
         self.question = self._question(name) if folder == "questions" else None
         self.snippet_reader = _reader(context.root)
+        self.told_in_section: set[str] = set()
 
     def _practise(self, question: Question) -> str:
         """Give a link to a mock interview with this question, where there is such a page."""
@@ -235,8 +236,9 @@ class _Page:
                 self.line = fence.end + 1
                 continue
             if self.scenario and lines[index].startswith("## "):
+                self.told_in_section.clear()
                 if problem_open:
-                    self.add(*_error_messages(self.scenario))
+                    self.add(*_error_messages(self.scenario, lines))
                 problem_open = lines[index].strip() == "## Problem"
             self.text(lines[index], visible[index])
             self.line += 1
@@ -471,7 +473,10 @@ class _Page:
         self._source(fence)
         rows = chart.table(recorded)
         result = self.context.results.by_scenario[key.partition("/")[0]]
-        self.add("", f"{fence.indent}<small>{html.escape(self._measured_on(result))}</small>")
+        told = self._measured_on(result)
+        if told not in self.told_in_section:  # once a section, not under each chart
+            self.told_in_section.add(told)
+            self.add("", f"{fence.indent}<small>{html.escape(told)}</small>")
         if rows:
             self.add("", f'{fence.indent}??? note "The numbers behind the chart"', "")
             self.add(*(f"{fence.indent}    {row}" for row in rows), "")
@@ -663,12 +668,17 @@ def _reader(root: Path) -> Callable[[str], list[str]]:
     return read
 
 
-def _error_messages(scenario: Scenario) -> list[str]:
+_EXPLAINED = "### What you see"
+
+
+def _error_messages(scenario: Scenario, lines: Sequence[str]) -> list[str]:
+    """List the messages that lead to a page, and lead on to where the page explains them."""
     if not scenario.error_messages:
         return []
+    explained = " ([what each means, what to do](#what-you-see))" if _EXPLAINED in lines else ""
     messages = [f"- {_code(message)}" for message in scenario.error_messages]
     opening = '<div class="fd-errors" markdown="1">'
-    return [opening, "", "Messages that lead here:", "", *messages, "", "</div>", ""]
+    return [opening, "", f"Messages that lead here{explained}:", "", *messages, "", "</div>", ""]
 
 
 def _code(text: str) -> str:

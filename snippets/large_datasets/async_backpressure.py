@@ -54,8 +54,9 @@ async def run(
 
     Returns when all items are worked on. When the producer or a worker
     raises, the others are cancelled, the producer is closed, and the error
-    arrives in an ExceptionGroup. Raises ValueError unless workers and maxsize
-    are at least 1: to asyncio.Queue, 0 means no bound.
+    arrives in an ExceptionGroup; so does a RuntimeError when what a worker
+    waits for was cancelled elsewhere. Raises ValueError unless workers and
+    maxsize are at least 1: to asyncio.Queue, 0 means no bound.
     """
     if workers < 1 or maxsize < 1:
         raise ValueError(
@@ -66,7 +67,14 @@ async def run(
 
     async def work() -> None:
         while not isinstance(item := await queue.get(), _End):
-            await worker(item)
+            try:
+                await worker(item)
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task and task.cancelling():  # it is us who must stop
+                    raise
+                # A TaskGroup would take it for the end of this worker.
+                raise RuntimeError(f"{item!r} was cancelled") from error
             stats.items += 1
 
     async with aclosing(producer), asyncio.TaskGroup() as group:

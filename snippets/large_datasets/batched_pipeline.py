@@ -11,8 +11,12 @@
 
 Each batch is one transaction holding both what it did and how far it came. A
 process killed at any moment restarts after the last whole batch: nothing is
-done twice, nothing is left out. Where the effect lives in another system (a
-mail, an HTTP call), no transaction covers both: make the effect idempotent.
+done twice, nothing is left out. Of two runs that overlap, the slower one is
+stopped. Where the effect lives in another system (a mail, an HTTP call), no
+transaction covers both: make the effect idempotent.
+
+In PostgreSQL, load the position with SELECT ... FOR UPDATE in the batch's
+transaction, or save it with UPDATE ... WHERE position = <old> and count rows.
 
 Source: https://docs.python.org/3/library/itertools.html (batched),
 https://sqlite.org/lang_transaction.html
@@ -31,7 +35,8 @@ T = TypeVar("T")
 def batched(items: Iterable[T], n: int) -> Iterator[tuple[T, ...]]:
     """Yield tuples of `n` (>= 1) items, the last one perhaps shorter.
 
-    The same as itertools.batched of Python 3.12. Raises ValueError for n < 1.
+    The same as itertools.batched of Python 3.12, but for n < 1 the ValueError
+    comes with the first item.
     """
     if n < 1:
         raise ValueError(f"a batch holds at least 1 item, got {n}")
@@ -101,14 +106,20 @@ def process(
 
     `source(position)` gives (position, item) pairs after a position, with
     rising positions above 0 (a primary key, a line number). `sink` writes
-    through the given connection and does not commit.
+    through the given connection. Raises RuntimeError when another run of the
+    same job has moved the checkpoint, and when `sink` has committed.
     """
-    done = 0
-    for pairs in batched(source(checkpoint.load()), batch):
+    done, position = 0, checkpoint.load()
+    for pairs in batched(source(position), batch):
         with checkpoint.conn:  # one transaction: both, or on an error neither
-            checkpoint.conn.execute("BEGIN IMMEDIATE")
+            checkpoint.conn.execute("BEGIN IMMEDIATE")  # others wait from here
+            if checkpoint.load() != position:  # our items are done already
+                raise RuntimeError(f"another run of {checkpoint.job!r}")
             sink(checkpoint.conn, [item for _, item in pairs])
-            checkpoint.save(pairs[-1][0])
+            if not checkpoint.conn.in_transaction:
+                raise RuntimeError("the sink committed without a checkpoint")
+            position = pairs[-1][0]
+            checkpoint.save(position)
         done += len(pairs)
     return done
 

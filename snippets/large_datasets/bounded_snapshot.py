@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 
 # --8<-- [start:snapshot]
@@ -35,15 +36,18 @@ def snapshot(
 ) -> Iterator[None]:
     """Hold a read-only snapshot: every query inside sees the same moment.
 
-    The server ends a query (each FETCH of a cursor counts anew) that runs
-    for more than `statement_s` seconds with QueryCanceled, and the connection
+    The server ends a query that runs for more than `statement_s` seconds with
+    QueryCanceled (each FETCH of a cursor counts anew; chunked rows and COPY
+    are one query, their reader's own work included), and the connection
     when the reader lets more than `idle_s` seconds pass between two queries,
     with IdleInTransactionSessionTimeout. Both limits must be at least 1 ms:
-    0 would switch them off. Raises ActiveSqlTransaction inside a transaction
-    that has already run a query.
+    0 would switch them off. Raises ActiveSqlTransaction inside a transaction:
+    its snapshot may be older, and it would keep the limits.
     """
     if min(statement_s, idle_s) < 0.001:
         raise ValueError(f"limits below 1 ms: {statement_s=}, {idle_s=}")
+    if conn.info.transaction_status is not TransactionStatus.IDLE:
+        raise psycopg.errors.ActiveSqlTransaction("commit or roll back first")
     with conn.transaction():
         conn.execute(
             "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -66,25 +70,28 @@ class Holder(NamedTuple):
     pid: int
     application: str
     seconds: float  # since its transaction began
-    transactions: int  # age of its snapshot, in transactions begun since
+    transactions: int  # its age, in transactions begun since
 
 
 def snapshot_holders(conn: psycopg.Connection[Any]) -> list[Holder]:
-    """Return who holds back VACUUM here, the oldest snapshot first, except us.
+    """Return who holds back VACUUM here, the oldest first, except us.
 
-    Sessions of other databases hold back only the shared catalogs and are
-    left out. Shows other users' sessions to superusers and members of
-    pg_monitor. Replication slots and prepared transactions hold it back too.
+    A session does so by its snapshot, by having written in a transaction
+    still open, or by sending to a replica with hot_standby_feedback. Those of
+    other databases hold back only the shared catalogs and are left out. Shows
+    other users' sessions to superusers and members of pg_monitor. Look into
+    pg_replication_slots and pg_prepared_xacts too: both hold it back.
     """
     rows = conn.execute("""
         SELECT pid, application_name,
                extract(epoch FROM clock_timestamp() - xact_start)::float8,
-               age(backend_xmin)
+               greatest(age(backend_xmin), age(backend_xid)) AS age
         FROM pg_stat_activity
-        WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
-              AND backend_type = 'client backend'
-              AND datname = current_database()
-        ORDER BY age(backend_xmin) DESC""")
+        WHERE coalesce(backend_xmin, backend_xid) IS NOT NULL
+              AND pid <> pg_backend_pid()
+              AND backend_type IN ('client backend', 'walsender')
+              AND coalesce(datname, current_database()) = current_database()
+        ORDER BY age DESC""")
     return [Holder(*row) for row in rows]
 
 
@@ -92,14 +99,8 @@ def snapshot_holders(conn: psycopg.Connection[Any]) -> list[Holder]:
 
 
 # --8<-- [start:demo]
-def main() -> None:
+def demo(url: str) -> None:
     """Read twice while another session writes, then be found out."""
-    url = os.environ.get("DATABASE_URL") or sys.exit(
-        "Set DATABASE_URL. A server: docker run --rm -p 5432:5432 "
-        "-e POSTGRES_PASSWORD=x postgres:18, then "
-        "DATABASE_URL=postgresql://postgres:x@127.0.0.1/postgres. "
-        "In the Firedrill repository: make lab"
-    )
     count = "SELECT count(*) FROM pg_class WHERE relname = %s"
     name = f"firedrill_{os.getpid()}"
     with (
@@ -116,6 +117,23 @@ def main() -> None:
         print(f"a new snapshot: {reader.execute(count, [name]).fetchone()}")
         reader.rollback()
         other.execute(f"DROP TABLE {name}")
+
+
+def main() -> None:
+    """Run the demo on the server that DATABASE_URL names."""
+    server = (
+        "A server: docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=x "
+        "postgres:18, then "
+        "DATABASE_URL=postgresql://postgres:x@127.0.0.1/postgres. "
+        "In the Firedrill repository: make lab"
+    )
+    url = os.environ.get("DATABASE_URL") or sys.exit(
+        f"Set DATABASE_URL. {server}"
+    )
+    try:
+        demo(url)
+    except psycopg.OperationalError as error:
+        sys.exit(f"No PostgreSQL ({' '.join(str(error).split())}). {server}")
 
 
 if __name__ == "__main__":

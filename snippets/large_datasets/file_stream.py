@@ -11,7 +11,8 @@
 
 Rows come from the csv module, because a line is not a row: a quoted field may
 hold commas, quotes and line ends. What does not fit the header is an error
-with its line number, never a row with a hole in it.
+with its line number, never a row with a hole in it. A row has a longest
+length, or one file without a line end would become one string.
 
 Source: https://www.rfc-editor.org/rfc/rfc4180,
 https://docs.python.org/3/library/csv.html
@@ -20,8 +21,8 @@ https://docs.python.org/3/library/csv.html
 import csv
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import BinaryIO
 
 
@@ -30,11 +31,17 @@ def blocks(file: BinaryIO, size: int = 65_536) -> Iterator[bytes]:
     """Yield the file as blocks of `size` bytes, the last perhaps shorter."""
     if size < 1:
         raise ValueError(f"a block holds at least 1 byte, got {size}")
-    yield from iter(partial(file.read, size), b"")
+    while block := file.read(size):
+        yield block
 
 
 def sha256(file: io.BufferedIOBase, size: int = 65_536) -> str:
-    """Return the hex digest, reading all blocks into one buffer."""
+    """Return the hex digest, reading all blocks into one buffer.
+
+    For a file on disk, hashlib.file_digest does the same.
+    """
+    if size < 1:
+        raise ValueError(f"a block holds at least 1 byte, got {size}")
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(size))
     while count := file.readinto(buffer):
@@ -50,31 +57,60 @@ class CsvError(ValueError):
     """The text is not the CSV that was promised; says in which line."""
 
 
+def _places(header: list[str], columns: Iterable[str]) -> dict[str, int]:
+    count = Counter(header)
+    place = {name: at for at, name in enumerate(header)}
+    for name in (wanted := list(columns)):
+        if count[name] != 1:
+            raise CsvError(
+                f"line 1: column {name!r} must be there once,"
+                f" the header is {header}"
+            )
+    return {name: place[name] for name in wanted}
+
+
 def csv_rows(
-    file: BinaryIO, columns: Iterable[str], *, max_field: int = 131_072
+    file: BinaryIO, columns: Iterable[str], *, max_row: int = 131_072
 ) -> Iterator[dict[str, str]]:
     """Yield each row of UTF-8 CSV as {column: text}, for `columns` only.
 
-    The header must name each of `columns` once. A byte-order mark is dropped,
-    empty lines are skipped. Raises CsvError for a wrong header, a row with
-    more or fewer fields than the header, a quote out of place, a field
-    longer than `max_field` characters, and bytes that are not UTF-8.
+    The header must name each of `columns` once. A byte-order mark is dropped;
+    empty lines are skipped, but in a file of one column they are rows. Raises
+    CsvError for a wrong header, a row with more or fewer fields than the
+    header, a quote out of place, a row longer than `max_row` characters, and
+    bytes that are not UTF-8. For longer rows raise csv.field_size_limit too:
+    it is the process's, 131,072 at first.
     """
-    wanted = list(columns)
-    csv.field_size_limit(max_field)  # of the process: csv knows no other
-    # newline="" keeps line ends inside quoted fields as they are.
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True)
+    # newline="" keeps line ends inside quoted fields as they are. Bad bytes
+    # get through here, and are refused below in the line that holds them.
+    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+    length = 0  # characters of the row so far
+
+    def lines() -> Iterator[str]:
+        nonlocal length
+        # Never more than the rest of a row, and one: a line has no bound.
+        while line := text.readline(max_row - length + 1):
+            length += len(line)
+            here = f"line {reader.line_num + 1}"
+            if length > max_row:
+                raise CsvError(
+                    f"{here}: a row longer than {max_row} characters"
+                )
+            try:
+                line.encode()
+            except UnicodeEncodeError as error:
+                raise CsvError(f"{here}: not UTF-8") from error
+            yield line
+
+    reader = csv.reader(lines(), strict=True)
     try:
         header = next(reader, [])
-        for name in wanted:
-            if header.count(name) != 1:
-                raise CsvError(
-                    f"line 1: column {name!r} must be there once,"
-                    f" the header is {header}"
-                )
-        index = {name: header.index(name) for name in wanted}
-        for row in reader:
+        index = _places(header, columns)
+        empty = [""] if len(header) == 1 else []
+        length = 0
+        for fields in reader:
+            length = 0
+            row = fields or empty
             if row and len(row) != len(header):
                 raise CsvError(
                     f"line {reader.line_num}: {len(row)} fields,"
@@ -82,7 +118,7 @@ def csv_rows(
                 )
             if row:
                 yield {name: row[at] for name, at in index.items()}
-    except (csv.Error, UnicodeDecodeError) as error:
+    except csv.Error as error:
         raise CsvError(f"after line {reader.line_num}: {error}") from error
     finally:
         text.detach()  # the file stays the caller's

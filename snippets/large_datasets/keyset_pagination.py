@@ -16,6 +16,7 @@ or not at all, so page by columns that do not change.
 
 The token given to clients carries the sort and the last key, signed (HMAC).
 It is readable by the client, only not changeable: keep secrets out of keys.
+It binds nothing else: where a query has a tenant or filters, sign those too.
 
 Source: https://use-the-index-luke.com/no-offset
 """
@@ -91,6 +92,8 @@ class Page(Generic[T]):
 
 # --8<-- [start:token]
 def _mac(body: str, secret: bytes) -> str:
+    if not secret:
+        raise ValueError("the secret is empty")
     return hmac.new(secret, body.encode(), hashlib.sha256).hexdigest()
 
 
@@ -132,21 +135,28 @@ def read_after(
     sort's columns makes it O(limit); where id is an INTEGER PRIMARY KEY,
     SQLite also walks the rows that tie with the key before it.
 
-    Raises SortError, and LimitError below 1: to SQLite, LIMIT -1 means all.
+    Raises SortError; LimitError below 1 (to SQLite, LIMIT -1 means all);
+    TokenError for a key that the sort had before it was changed; ValueError
+    for a NULL in a key, where all further pages would be empty.
     """
     if limit < 1:
         raise LimitError(f"limit must be at least 1 row, got {limit}")
     if sort not in SORTS:
         raise SortError(f"sort must be one of {sorted(SORTS)}, got {sort!r}")
+    if key is not None and len(key) != len(SORTS[sort]):
+        raise TokenError("page token is from before a change of this sort")
     columns = ", ".join(SORTS[sort])
     marks = ", ".join("?" * len(SORTS[sort]))
-    where = f"WHERE ({columns}) > ({marks})" if key else ""
+    where = f"WHERE ({columns}) > ({marks})" if key is not None else ""
     rows = conn.execute(
         f"SELECT id, customer, created_at, paid_at, {columns} FROM orders"
         f" {where} ORDER BY {columns} LIMIT ?",
         (*(key or ()), limit),
     )
-    return [(Order(*row[:4]), row[4:]) for row in rows]
+    found = [(Order(*row[:4]), row[4:]) for row in rows]
+    if found and None in found[-1][1]:
+        raise ValueError(f"sort {sort!r} met a NULL in {found[-1][0]}")
+    return found
 
 
 # --8<-- [end:read_after]

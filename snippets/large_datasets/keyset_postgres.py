@@ -13,9 +13,13 @@
 (created_at, id) answers, in either direction. Written out as
 `created_at < x OR (created_at = x AND id < y)` it means the same, and the
 planner cannot start the index scan at the key. A row value has one direction:
-for "newest first, then name ascending" the written-out form is needed.
+for "newest first, then name ascending" write `created_at <= x AND (created_at
+< x OR name > y)`, whose first half the index answers.
 
-Sign the key before you hand it to a client, as keyset_pagination.py does.
+The key is text, as PostgreSQL writes it (in DateStyle ISO, the default), so it
+can be signed as keyset_pagination.py does before a client gets it, and holds
+what Python has no value for, such as 'infinity'. For rows that are still being
+written, keyset_new_rows.py.
 
 Source: https://www.postgresql.org/docs/current/functions-comparisons.html
 """
@@ -29,6 +33,7 @@ import psycopg
 from psycopg import sql
 
 Row = tuple[Any, ...]
+Key = tuple[str, ...]
 Connection = psycopg.Connection[Row]
 
 MAX_LIMIT = 1000  # rows a page
@@ -37,7 +42,6 @@ MAX_LIMIT = 1000  # rows a page
 # --8<-- [start:sorts]
 # The allow-list. The last expression of each is unique, none is ever NULL,
 # and text is compared byte by byte, whatever the database's collation is.
-# (Not coalesce(paid_at, 'infinity'): Python has no such datetime.)
 SORTS: dict[str, tuple[LiteralString, ...]] = {
     "created_at": ("created_at", "id"),
     "paid_at": ("paid_at IS NULL", "coalesce(paid_at, 'epoch')", "id"),
@@ -49,17 +53,17 @@ SORTS: dict[str, tuple[LiteralString, ...]] = {
 # --8<-- [start:fetch_page]
 def fetch_page(
     conn: Connection,
-    after: Row | None = None,
+    after: Key | None = None,
     limit: int = 100,
     *,
     sort: str = "created_at",
-) -> tuple[list[Row], Row | None]:
+) -> tuple[list[Row], Key | None]:
     """Return up to `limit` orders (id, customer), and the key to go on after.
 
     The key is None when there is nothing more. Raises ValueError for a limit
-    outside 1 to 1,000 rows, for an unknown sort, and for a key of another
-    length than the sort's. Reads O(limit) rows at any depth, given an index
-    on the sort's expressions.
+    outside 1 to 1,000 rows, for an unknown sort, for a key of another length
+    than the sort's, and for a NULL in a key: the pages would end there. Reads
+    O(limit) rows at any depth, given an index on the sort's expressions.
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise ValueError(f"limit must be 1 to {MAX_LIMIT} rows, got {limit}")
@@ -75,13 +79,19 @@ def fetch_page(
     query = sql.SQL(
         "SELECT id, customer, {} FROM orders {} ORDER BY {} LIMIT %s"
     ).format(
-        sql.SQL(", ").join(columns),
+        sql.SQL(", ").join(
+            sql.SQL("({})::text AS key_{}").format(column, number)
+            for number, column in enumerate(columns)
+        ),
         where if after is not None else sql.SQL(""),
         sql.SQL(", ").join(column + sql.SQL(" DESC") for column in columns),
     )
     rows = conn.execute(query, (*(after or ()), limit + 1)).fetchall()
     items = [row[:2] for row in rows[:limit]]
-    return items, rows[limit - 1][2:] if len(rows) > limit else None
+    key = rows[limit - 1][2:] if len(rows) > limit else None
+    if key and None in key:
+        raise ValueError(f"sort {sort!r} met a NULL after {items[-1]}")
+    return items, key
 
 
 # --8<-- [end:fetch_page]
@@ -107,14 +117,8 @@ def iter_all(
 
 
 # --8<-- [start:demo]
-def main() -> None:
+def demo(url: str) -> None:
     """Visit 20,000 orders by each sort; show the plan of a deep page."""
-    url = os.environ.get("DATABASE_URL") or sys.exit(
-        "Set DATABASE_URL. A server: docker run --rm -p 5432:5432 "
-        "-e POSTGRES_PASSWORD=x postgres:18, then "
-        "DATABASE_URL=postgresql://postgres:x@127.0.0.1/postgres. "
-        "In the Firedrill repository: make lab"
-    )
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("""
             CREATE TEMPORARY TABLE orders AS
@@ -135,6 +139,23 @@ def main() -> None:
             ORDER BY created_at DESC, id DESC LIMIT 100""")
         print(*(line for (line,) in plan), sep="\n")
         conn.execute("DROP TABLE orders")
+
+
+def main() -> None:
+    """Run the demo on the server that DATABASE_URL names."""
+    server = (
+        "A server: docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=x "
+        "postgres:18, then "
+        "DATABASE_URL=postgresql://postgres:x@127.0.0.1/postgres. "
+        "In the Firedrill repository: make lab"
+    )
+    url = os.environ.get("DATABASE_URL") or sys.exit(
+        f"Set DATABASE_URL. {server}"
+    )
+    try:
+        demo(url)
+    except psycopg.OperationalError as error:
+        sys.exit(f"No PostgreSQL ({' '.join(str(error).split())}). {server}")
 
 
 if __name__ == "__main__":

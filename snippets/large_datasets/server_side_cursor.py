@@ -22,6 +22,12 @@ abandoning a stream rolls its transaction back. Behind a pooler in transaction
 mode this works (it is one transaction); a cursor WITH HOLD outlives its
 transaction and does not.
 
+Read under `contextlib.closing`: when an exception leaves a stream half read,
+`with psycopg.connect()` cannot roll back, and after stream_chunks it waits for
+ever. Inside a transaction that is already open a stream is a savepoint: that
+transaction stays open at the end, and keeps cursor_tuple_fraction = 1. A
+second stream_rows beside the first raises DuplicateCursor.
+
 Source: https://www.psycopg.org/psycopg3/docs/advanced/cursors.html
 """
 
@@ -39,7 +45,7 @@ from psycopg.rows import TupleRow
 def stream_rows(
     conn: psycopg.Connection[TupleRow],
     query: Query,
-    params: Params = (),
+    params: Params | None = None,
     *,
     batch: int = 2000,
 ) -> Generator[TupleRow, None, None]:
@@ -47,7 +53,8 @@ def stream_rows(
 
     Close the generator, or exhaust it, to close the cursor. Raises ValueError
     for a batch below 1, and psycopg.OperationalError when the connection is
-    lost: the end without an exception means that every row was read.
+    lost: the end without an exception means that every row was read. Without
+    `params` (None), a % in the query is a %.
     """
     if batch < 1:
         raise ValueError(f"batch must be at least 1 row, got {batch}")
@@ -67,7 +74,7 @@ def stream_rows(
 async def astream_rows(
     conn: psycopg.AsyncConnection[TupleRow],
     query: Query,
-    params: Params = (),
+    params: Params | None = None,
     *,
     batch: int = 2000,
 ) -> AsyncGenerator[TupleRow, None]:
@@ -94,14 +101,15 @@ async def astream_rows(
 def stream_chunks(
     conn: psycopg.Connection[TupleRow],
     query: Query,
-    params: Params = (),
+    params: Params | None = None,
     *,
     size: int = 500,
 ) -> Generator[TupleRow, None, None]:
     """Yield each row as libpq receives it, `size` (>= 2) rows at a time.
 
-    The connection is busy until the end. Closing the generator early cancels
-    the query on the server. Raises as stream_rows.
+    The connection is busy until the end, and it is one statement: a slow
+    consumer counts towards statement_timeout. Closing the generator early
+    cancels the query on the server. Raises as stream_rows.
     """
     if size < 2:
         raise ValueError(f"size must be at least 2 rows, got {size}")
@@ -113,20 +121,13 @@ def stream_chunks(
 
 
 # --8<-- [start:demo]
-def main() -> None:
+def demo(url: str) -> None:
     """Stream 20,000 rows, abandon a stream, and look for open cursors."""
-    url = os.environ.get("DATABASE_URL") or sys.exit(
-        "Set DATABASE_URL. A server: docker run --rm -p 5432:5432 "
-        "-e POSTGRES_PASSWORD=x postgres:18, then "
-        "DATABASE_URL=postgresql://postgres:x@127.0.0.1/postgres. "
-        "In the Firedrill repository: make lab"
-    )
     with psycopg.connect(url) as conn:
         query: Query = "SELECT n FROM generate_series(1, %s) AS n"
-        total = sum(n for (n,) in stream_rows(conn, query, [20000]))
-        print(f"cursor: {total}")
-        total = sum(n for (n,) in stream_chunks(conn, query, [20000]))
-        print(f"chunks: {total}")
+        for stream in (stream_rows, stream_chunks):
+            with closing(stream(conn, query, [20000])) as rows:
+                print(f"{stream.__name__}: {sum(n for (n,) in rows)}")
         with closing(stream_rows(conn, query, [20000])) as rows:
             print(f"first row {next(rows)}, then the reader gives up")
         open_cursors = conn.execute("SELECT count(*) FROM pg_cursors")
@@ -136,6 +137,23 @@ def main() -> None:
             "SELECT sum(n) FROM generate_series(1, 20000) AS n"
         )
         print(f"one row instead of 20,000: {added.fetchone()}")
+
+
+def main() -> None:
+    """Run the demo on the server that DATABASE_URL names."""
+    server = (
+        "A server: docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=x "
+        "postgres:18, then "
+        "DATABASE_URL=postgresql://postgres:x@127.0.0.1/postgres. "
+        "In the Firedrill repository: make lab"
+    )
+    url = os.environ.get("DATABASE_URL") or sys.exit(
+        f"Set DATABASE_URL. {server}"
+    )
+    try:
+        demo(url)
+    except psycopg.OperationalError as error:
+        sys.exit(f"No PostgreSQL ({' '.join(str(error).split())}). {server}")
 
 
 if __name__ == "__main__":

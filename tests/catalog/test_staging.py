@@ -207,6 +207,32 @@ def test_a_chart_says_on_what_it_was_measured_and_shows_its_numbers(repo: Path) 
     assert "    | n | ms |" in text
 
 
+def test_charts_of_a_section_say_once_on_what_they_were_measured(repo: Path) -> None:
+    spec = {
+        "data": {"values": [{"n": 1, "ms": 0.5}]},
+        "mark": "bar",
+        "encoding": {"x": {"field": "n", "type": "ordinal"}},
+    }
+    place = repo / "evidence/results/rate-limiting.json"
+    result = RESULT | {"charts": {"latency": {"spec": spec}}}
+    place.write_text(json.dumps(result), encoding="utf-8")
+    chart = '```{.chart title="t" alt="a"}\nrate-limiting/latency\n```\n\n'
+    text, _ = expanded(repo, f"## Measured\n\n{chart}{chart}## At scale\n\n{chart}")
+    measured, at_scale = text.split("## At scale")
+    assert (measured.count("<small>Measured"), at_scale.count("<small>Measured")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("heading", "explained"),
+    [("### What you see", " ([what each means, what to do](#what-you-see))"), ("### Else", "")],
+)
+def test_the_messages_lead_on_to_what_explains_them(
+    repo: Path, heading: str, explained: str
+) -> None:
+    text, _ = expanded(repo, f"## Problem\n\nx\n\n## In production\n\n{heading}\n\ny\n")
+    assert f"Messages that lead here{explained}:\n\n- `429 Too Many Requests`" in text
+
+
 @pytest.fixture
 def snippet(repo: Path) -> Snippet:
     return context_of(repo).snippets["snippets/rate_limiting/counter.py"]

@@ -57,6 +57,13 @@ async def test_nothing_to_do_is_done() -> None:
     assert await run(Source([]).stream(), worker, workers=2, maxsize=2) == Stats(0, 0)
 
 
+async def test_one_item_in_the_queue_is_counted() -> None:
+    async def worker(_: object) -> None:
+        await asyncio.sleep(0)
+
+    assert await run(Source([1]).stream(), worker, workers=1, maxsize=1) == Stats(1, 1)
+
+
 async def test_the_producer_waits_for_the_workers() -> None:
     source = Source(list(range(100)))
     release = asyncio.Event()
@@ -90,7 +97,7 @@ async def test_workers_work_at_the_same_time() -> None:
 
 async def test_a_worker_that_fails_stops_everything() -> None:
     source = Source(list(range(1000)))
-    cancelled: list[object] = []
+    cancelled: list[tuple[object, bool]] = []
 
     async def worker(item: object) -> None:
         if item == 3:
@@ -98,16 +105,32 @@ async def test_a_worker_that_fails_stops_everything() -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            cancelled.append(item)
+            for _ in range(9):  # a worker that cleans up may still need what the source holds
+                await asyncio.sleep(0)
+            cancelled.append((item, source.closed))
             raise
 
     async with asyncio.timeout(5):
         with pytest.raises(ExceptionGroup) as failed:
             await run(source.stream(), worker, workers=4, maxsize=2)
     assert [str(error) for error in failed.value.exceptions] == ["item 3 is broken"]
-    assert sorted(map(str, cancelled)) == ["0", "1", "2"]
+    assert {str(item): closed for item, closed in cancelled} == {"0": False, "1": False, "2": False}
     assert source.produced <= 4 + 2 + 1
     assert source.closed
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_work_that_was_cancelled_elsewhere_is_an_error_not_a_lost_item(workers: int) -> None:
+    async def worker(item: object) -> None:
+        if item == 3:
+            shared: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            shared.cancel()
+            await shared
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ExceptionGroup) as failed:
+            await run(Source(list(range(10))).stream(), worker, workers=workers, maxsize=2)
+    assert [str(error) for error in failed.value.exceptions] == ["3 was cancelled"]
 
 
 async def test_a_producer_that_fails_stops_the_workers() -> None:

@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -145,6 +147,38 @@ def test_each_batch_is_committed_before_the_next_begins(conn: sqlite3.Connection
 
     process(watching, sink, Checkpoint(conn, "job"), 5)
     assert seen == [(False, 0)] * 5 + [(False, 5)] * 5
+
+
+def test_of_two_runs_that_overlap_the_slower_one_is_stopped(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "job.db")) as slow:
+        slow.execute("CREATE TABLE done (item INT)")
+        statements: list[str] = []
+        slow.set_trace_callback(statements.append)
+
+        def overtaken(position: int) -> Iterator[Pair]:
+            for number, item in source(position):
+                if number == 6:  # the orchestrator believes this run dead
+                    with closing(sqlite3.connect(tmp_path / "job.db")) as second:
+                        assert process(source, sink, Checkpoint(second, "job"), 4) == 6
+                yield number, item
+
+        with pytest.raises(RuntimeError, match="another run of 'job'"):
+            process(overtaken, sink, Checkpoint(slow, "job"), 4)
+        slow.set_trace_callback(None)
+        assert done(slow) == ALL
+        assert Checkpoint(slow, "job").load() == 10
+    # With a plain BEGIN both could read the position before either writes.
+    assert statements.count("BEGIN IMMEDIATE") == 2
+
+
+def test_a_sink_that_commits_is_found_out(conn: sqlite3.Connection) -> None:
+    def committing(conn: sqlite3.Connection, items: list[int]) -> None:
+        sink(conn, items)
+        conn.commit()
+
+    with pytest.raises(RuntimeError, match="the sink committed"):
+        process(source, committing, Checkpoint(conn, "job"), 4)
+    assert done(conn) == ALL[:4]
 
 
 def test_the_demo_ends_with_the_right_total(demo: Demo) -> None:

@@ -6,21 +6,30 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncGenerator, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from lab.eventually import eventually
 from lab.memory import peak_rss
 from lab.process import spawn
 from lab.ratio import interleaved
 from lab.story import Story
-from snippets.large_datasets import async_backpressure, naive_unbounded_queue
+from snippets.large_datasets import (
+    async_backpressure,
+    keyset_new_rows,
+    naive_new_rows,
+    naive_unbounded_queue,
+)
 from snippets.large_datasets.keyset_pagination import iter_all
 from snippets.large_datasets.keyset_postgres import iter_all as iter_all_postgres
 from snippets.large_datasets.naive_offset_pagination import ids_by_offset, ids_by_second
 from snippets.large_datasets.server_side_cursor import stream_rows
+
+from .conftest import page_query
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 MIB = 2**20
@@ -28,7 +37,7 @@ MIB = 2**20
 
 @pytest.fixture
 def large_url(postgres_url: str) -> str:
-    """A database with 300,000 events, an id each, and statistics; no autovacuum meanwhile."""
+    """A database with 300,000 events, as `events` and `orders`; no autovacuum meanwhile."""
     with psycopg.connect(postgres_url, autocommit=True) as conn:
         conn.execute("""
             CREATE TABLE events WITH (autovacuum_enabled = off) AS
@@ -36,6 +45,8 @@ def large_url(postgres_url: str) -> str:
                    AS amount, timestamptz '2026-01-01' + id * interval '1 s' AS created_at
             FROM generate_series(1, 300000) AS id""")
         conn.execute("ALTER TABLE events ADD PRIMARY KEY (id)")
+        conn.execute("CREATE INDEX ON events (created_at, id)")
+        conn.execute("CREATE VIEW orders AS SELECT *, 'c' AS customer FROM events")
         conn.execute("VACUUM ANALYZE events")
     return postgres_url
 
@@ -157,23 +168,33 @@ def test_a_key_that_is_not_unique_loses_the_rest_of_each_group(
     assert good == list(range(10_000))
 
 
-def test_a_deep_offset_reads_every_row_before_it(large_url: str, story: Story) -> None:
+def test_a_deep_offset_reads_every_row_before_it(
+    large_url: str, sqlite: sqlite3.Connection, story: Story
+) -> None:
     """Page 2,900 by OFFSET reads 290,000 rows and throws them away."""
+    sent: list[str] = []
+    sqlite.set_trace_callback(sent.append)
+    assert len(list(islice(ids_by_offset(sqlite, 100), 2))) == 2
+    sqlite.set_trace_callback(None)
+    assert sent[1].endswith("OFFSET 100")
+    by_offset = sent[1].replace("OFFSET 100", "OFFSET 290000")
+
     with psycopg.connect(large_url) as conn:
 
-        def pages_touched(condition: str) -> int:
-            explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM events "
-            found = conn.execute((explain + condition).encode()).fetchone()
+        def pages_touched(query: str) -> int:
+            explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}"
+            found = conn.execute(explain.encode()).fetchone()
             assert found is not None
             plan: dict[str, Any] = found[0][0]["Plan"]
             return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
-        naive = pages_touched("ORDER BY id LIMIT 100 OFFSET 290000")
-        good = pages_touched("WHERE (id) > (290000) ORDER BY id LIMIT 100")
+        naive = pages_touched(by_offset)
+        deep = ("2026-01-01 02:46:40+00", "10000")  # newest first: 290,000 rows come before it
+        good = pages_touched(page_query(conn, deep, 100))
     story.naive("OFFSET 290000", pages_of_8_kB=naive)
     story.good("keyset at the same depth", pages_of_8_kB=good)
     assert good <= 8
-    assert naive >= 300 * good
+    assert naive >= 100 * good
 
 
 def test_a_long_cursor_stops_vacuum_and_keyset_pages_do_not(
@@ -230,6 +251,40 @@ def test_a_long_cursor_stops_vacuum_and_keyset_pages_do_not(
         removed, kept = vacuum(other)
         story.good("keyset pages half way", removed=removed, not_yet_removable=kept)
         assert (removed, kept) == (5000, 0)
+
+
+def test_a_row_that_commits_late_is_read_once_by_the_reader_with_a_boundary(
+    postgres_url: str, story: Story
+) -> None:
+    """A lower id commits after a higher one was read: the reader by id never sees it."""
+    insert = "INSERT INTO orders (customer) VALUES (%s) RETURNING id"
+    with (
+        psycopg.connect(postgres_url, autocommit=True) as conn,
+        psycopg.connect(postgres_url) as slow,
+    ):
+        conn.execute(
+            "CREATE TABLE orders (id bigserial PRIMARY KEY, customer text,"
+            " xid xid8 NOT NULL DEFAULT pg_current_xact_id())"
+        )
+        story.scene("id 1 is written and not committed; id 2 is, and both readers look")
+        assert slow.execute(insert, ["late"]).fetchone() == (1,)
+        assert conn.execute(insert, ["early"]).fetchone() == (2,)
+        naive, last_id = naive_new_rows.new_orders(conn)
+        good, position = keyset_new_rows.new_orders(conn)
+        assert (naive, good) == ([(2, "early")], [])
+
+        slow.commit()
+        story.scene("id 1 commits, id 3 is written, and both go on from their checkpoints")
+        conn.execute(insert, ["next"])
+        naive += naive_new_rows.new_orders(conn, last_id)[0]
+        # Any open transaction of the server holds the boundary back, those of other tests too.
+        eventually(lambda: len(keyset_new_rows.new_orders(conn, position)[0]) == 3, 30)
+        good += keyset_new_rows.new_orders(conn, position)[0]
+        story.naive("id > last", ids=str([row[0] for row in naive]))
+        assert [row[0] for row in naive] == [2, 3]
+
+        story.good("below the oldest open transaction", ids=str([row[0] for row in good]))
+        assert [row[0] for row in good] == [1, 2, 3]
 
 
 async def test_a_bounded_queue_makes_the_producer_wait(story: Story) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,9 @@ from lab.memory import traced_peak
 from snippets.large_datasets.file_stream import CsvError, blocks, csv_rows, sha256
 
 from .conftest import Demo
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
@@ -27,6 +31,12 @@ def test_blocks_are_the_file(content: bytes, size: int) -> None:
 def test_a_block_without_bytes_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"at least 1 byte, got {size}"):
         next(blocks(io.BytesIO(b"x"), size))
+    with pytest.raises(ValueError, match=f"at least 1 byte, got {size}"):
+        sha256(io.BytesIO(b"x"), size)
+
+
+def test_a_block_has_64_kib_unless_told() -> None:
+    assert len(next(blocks(io.BytesIO(bytes(100_000))))) == 65_536
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
@@ -79,9 +89,13 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "other delimiter": (b"a;b\n1;2\n", "line 1: column 'a' must be there once"),
     "quote never closed": (b'a,b\n1,"2\n3,4\n', "after line 3: unexpected end of data"),
     "text after a closing quote": (b'a,b\n"1"x,2\n', "after line 2: ',' expected after"),
-    "latin-1": (b"a,b\n\xe9,2\n", "after line 0: 'utf-8' codec can't decode byte 0xe9"),
-    "utf-16": ("a,b\n1,2\n".encode("utf-16"), "codec can't decode byte 0xff"),
-    "field too long": (b"a,b\n" + b"x" * 200 + b",2\n", "field larger than field limit (100)"),
+    "latin-1": (b"a,b\n1,2\n\xe9,2\n", "line 3: not UTF-8"),
+    "utf-16": ("a,b\n1,2\n".encode("utf-16"), "line 1: not UTF-8"),
+    "row too long": (b"a,b\n" + b"x" * 97 + b",22\n", "line 2: a row longer than 100 characters"),
+    "row of many lines too long": (
+        b"a,b\n" + b'"\n",' * 40,
+        "line 27: a row longer than 100 characters",
+    ),
 }
 
 
@@ -89,7 +103,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 def test_what_is_not_the_promised_csv_is_refused_with_its_line(name: str) -> None:
     content, message = REFUSED[name]
     with pytest.raises(CsvError) as refused:
-        list(csv_rows(io.BytesIO(content), ["a", "b"], max_field=100))
+        list(csv_rows(io.BytesIO(content), ["a", "b"], max_row=100))
     assert message in str(refused.value)
 
 
@@ -98,6 +112,54 @@ def test_rows_before_a_broken_one_are_given_and_then_the_error() -> None:
     assert next(rows) == {"a": "1"}
     with pytest.raises(CsvError, match="line 3"):
         next(rows)
+
+
+def test_a_bad_byte_takes_no_good_row_along() -> None:
+    rows = csv_rows(io.BytesIO(b"a\n" + b"1\n" * 1500 + b"\xe9\n"), ["a"])
+    assert [next(rows) for _ in range(1500)] == [{"a": "1"}] * 1500
+    with pytest.raises(CsvError, match="line 1502: not UTF-8"):
+        next(rows)
+
+
+def test_a_row_may_have_131_072_characters_unless_told() -> None:
+    def read(length: int) -> int:
+        file = io.BytesIO(b"a\n" + b"1\n" * 70_000 + b"x" * (length - 1) + b"\n")
+        return max(len(row["a"]) for row in csv_rows(file, ["a"]))
+
+    assert read(131_072) == 131_071
+    with pytest.raises(CsvError, match="line 70002: a row longer"):
+        read(131_073)
+
+
+def test_a_line_without_end_is_refused_before_it_is_in_memory() -> None:
+    class Endless(io.RawIOBase):
+        """A header, and then 256 MiB of one character."""
+
+        left = 2**28
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: "WriteableBuffer") -> int:
+            view = memoryview(buffer)
+            text = b"a,b\n" if self.left == 2**28 else b"x" * len(view)
+            count = min(len(view), len(text), self.left)
+            view[:count] = text[:count]
+            self.left -= count
+            return count
+
+    def read() -> None:
+        with pytest.raises(CsvError, match="line 2: a row longer"):
+            list(csv_rows(io.BufferedReader(Endless()), ["a"]))
+
+    assert traced_peak(read) < 2_000_000
+
+
+def test_columns_are_found_in_a_header_of_ten_thousand() -> None:
+    names = [str(number) for number in range(10_000)]
+    text = ",".join(names)
+    (row,) = csv_rows(io.BytesIO(f"{text}\n{text}\n".encode()), names)
+    assert row == dict(zip(names, names, strict=True))
 
 
 def test_the_file_stays_open_and_the_callers(tmp_path: Path) -> None:

@@ -203,6 +203,35 @@ def test_a_token_signed_with_another_secret_is_refused(conn: sqlite3.Connection)
         fetch_page(conn, token, 10, secret=SECRET)
 
 
+def test_a_token_from_before_a_change_of_its_sort_is_refused(conn: sqlite3.Connection) -> None:
+    for key in [(), (250,), (250, 2500, 1)]:
+        token = encode_token("created_at", key, SECRET)
+        with pytest.raises(TokenError, match="before a change"):
+            fetch_page(conn, token, 10, secret=SECRET)
+
+
+def test_a_signature_is_whole_and_a_secret_is_one() -> None:
+    mac = encode_token("created_at", (1, 1), SECRET).rpartition(".")[2]
+    assert len(bytes.fromhex(mac)) == 32
+    with pytest.raises(ValueError, match="the secret is empty"):
+        encode_token("created_at", (1, 1), b"")
+
+
+def test_a_null_in_a_key_is_an_error_not_the_end(conn: sqlite3.Connection) -> None:
+    conn.execute("UPDATE orders SET created_at = NULL WHERE id >= 10")
+    with pytest.raises(ValueError, match="met a NULL in Order"):
+        list(iter_all(conn, limit=10))
+
+
+def test_a_page_has_100_rows_and_iteration_reads_500_at_a_time(conn: sqlite3.Connection) -> None:
+    assert len(fetch_page(conn, secret=SECRET).items) == 100
+    seen: list[str] = []
+    conn.set_trace_callback(seen.append)
+    next(iter_all(conn))
+    conn.set_trace_callback(None)
+    assert seen[0].endswith("LIMIT 500")
+
+
 @given(
     st.sampled_from(sorted(SORTS)),
     st.lists(st.integers() | st.text() | st.floats(allow_nan=False), min_size=1).map(tuple),

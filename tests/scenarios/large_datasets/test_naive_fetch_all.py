@@ -46,14 +46,17 @@ def test_the_demo_shows_that_every_row_is_already_here(demo: Demo, postgres_url:
     [
         "bounded_snapshot",
         "copy_out_reader",
+        "keyset_new_rows",
         "keyset_postgres",
         "naive_fetch_all",
+        "naive_new_rows",
         "server_side_cursor",
     ],
 )
-def test_without_a_server_a_demo_says_how_to_get_one(demo: Demo, name: str) -> None:
+@pytest.mark.parametrize("url", ["", "postgresql://127.0.0.1:1/postgres"])
+def test_without_a_server_a_demo_says_how_to_get_one(demo: Demo, name: str, url: str) -> None:
     with pytest.raises(SystemExit) as stopped:
-        demo(name)
+        demo(name, url)
     message = str(stopped.value)
     assert "docker run" in message
     assert message.endswith("make lab")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,6 +42,36 @@ def test_sums_go_across_files_and_come_out_by_user(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("name", ENGINES)
 def test_files_without_rows_have_no_totals(tmp_path: Path, name: str) -> None:
     assert list(ENGINES[name](write(tmp_path, [], []))) == []
+
+
+DIRTY = {
+    "not a whole number": "user_id,cents\n1,1.5\n",
+    "user not a whole number": "user_id,cents\n1.5,1\n",
+    "no user": "user_id,cents\n,4\n",
+    "no cents": "user_id,cents\n1,\n",
+    "a field too few": "user_id,cents\n1,2\n2\n",
+    "a field too many": "user_id,cents\n1,2\n1,2,3\n",
+    "another delimiter": "user_id;cents\n1;2\n",
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("fault", DIRTY)
+def test_a_dirty_row_is_an_error_in_every_engine(tmp_path: Path, name: str, fault: str) -> None:
+    path = tmp_path / "dirty.csv"
+    path.write_text(DIRTY[fault])
+    with pytest.raises((ValueError, TypeError, KeyError, duckdb.Error, pl.exceptions.PolarsError)):
+        list(ENGINES[name]([path]))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_byte_order_mark_a_bracket_and_a_large_sum_are_no_trouble(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "data1.csv").write_text("user_id,cents\n9,9\n")  # what the name would match
+    path = tmp_path / "data[1].csv"
+    path.write_text(f"\ufeffuser_id,cents\n1,{2**62}\n1,{2**62}\n1,7\n")
+    assert list(ENGINES[name]([path])) == [(1, 2**63 + 7)]
 
 
 rows = st.lists(st.tuples(st.integers(0, 5), st.integers(-(2**50), 2**50)), max_size=8)

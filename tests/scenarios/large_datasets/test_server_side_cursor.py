@@ -1,9 +1,12 @@
 """Streams of rows: bounded, closed when abandoned, synchronous and asynchronous."""
 
+from collections.abc import Iterator
 from contextlib import aclosing, closing
+from typing import Any, ClassVar, LiteralString
 
 import psycopg
 import pytest
+from psycopg.abc import Params, Query
 from psycopg.pq import TransactionStatus
 
 from snippets.large_datasets.server_side_cursor import astream_rows, stream_chunks, stream_rows
@@ -18,18 +21,33 @@ def open_cursors(conn: psycopg.Connection[tuple[object, ...]]) -> list[tuple[obj
     return conn.execute("SELECT name FROM pg_cursors").fetchall()
 
 
-@pytest.mark.parametrize("batch", [1, 7, 2000, 100_000])
-def test_every_row_comes_once_and_in_order(events_url: str, batch: int) -> None:
-    with psycopg.connect(events_url) as conn:
-        ids = [row[0] for row in stream_rows(conn, QUERY, [ROWS - 5000], batch=batch)]
-    assert ids == list(range(ROWS - 4999, ROWS + 1))
+class Spy(psycopg.Cursor[Any]):
+    """A cursor that remembers the sizes it was asked to stream in."""
+
+    sizes: ClassVar[list[int]] = []
+
+    def stream(
+        self,
+        query: Query,
+        params: Params | None = None,
+        *,
+        binary: bool | None = None,
+        size: int = 1,
+    ) -> Iterator[Any]:
+        self.sizes.append(size)
+        return super().stream(query, params, binary=binary, size=size)
 
 
 @pytest.mark.parametrize("size", [2, 7, 500, 100_000])
-def test_every_row_comes_once_in_chunks(events_url: str, size: int) -> None:
-    with psycopg.connect(events_url) as conn:
-        ids = [row[0] for row in stream_chunks(conn, QUERY, [ROWS - 5000], size=size)]
-    assert ids == list(range(ROWS - 4999, ROWS + 1))
+def test_every_row_comes_once_and_in_order(events_url: str, size: int) -> None:
+    with psycopg.connect(events_url, cursor_factory=Spy) as conn:
+        for rows in (
+            stream_rows(conn, QUERY, [ROWS - 5000], batch=size),
+            stream_chunks(conn, QUERY, [ROWS - 5000], size=size),
+        ):
+            assert [row[0] for row in rows] == list(range(ROWS - 4999, ROWS + 1))
+        assert list(stream_rows(conn, "SELECT '100%'")) == [("100%",)]
+    assert Spy.sizes.pop() == size
 
 
 async def test_every_row_comes_once_asynchronously(events_url: str) -> None:
@@ -38,11 +56,18 @@ async def test_every_row_comes_once_asynchronously(events_url: str) -> None:
     assert ids == list(range(ROWS - 4999, ROWS + 1))
 
 
-def test_the_client_fetches_batch_rows_a_round_trip(events_url: str) -> None:
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_the_client_fetches_batch_rows_a_round_trip(
+    events_url: str, asynchronous: bool
+) -> None:
     with psycopg.connect(events_url, autocommit=True) as conn:
         conn.execute("CREATE EXTENSION pg_stat_statements")
         conn.execute("SELECT pg_stat_statements_reset()")
-        list(stream_rows(conn, QUERY, [0], batch=3000))
+        if asynchronous:
+            async with await psycopg.AsyncConnection.connect(events_url) as aconn:
+                assert [row async for row in astream_rows(aconn, QUERY, [0], batch=3000)]
+        else:
+            assert list(stream_rows(conn, QUERY, [0], batch=3000))
         fetched = conn.execute(
             "SELECT sum(calls)::int, sum(rows)::int FROM pg_stat_statements"
             " WHERE query LIKE 'FETCH FORWARD%' AND dbid ="
@@ -51,11 +76,13 @@ def test_the_client_fetches_batch_rows_a_round_trip(events_url: str) -> None:
     assert fetched == (11, ROWS)  # ten full batches, and the empty one that ends it
 
 
-def test_the_planner_is_told_that_all_rows_are_read(events_url: str) -> None:
+async def test_the_planner_is_told_that_all_rows_are_read(events_url: str) -> None:
+    query: LiteralString = "SELECT current_setting('cursor_tuple_fraction')"
     with psycopg.connect(events_url) as conn:
-        rows = stream_rows(conn, "SELECT current_setting('cursor_tuple_fraction')")
-        assert list(rows) == [("1",)]
+        assert list(stream_rows(conn, query)) == [("1",)]
         assert conn.execute("SHOW cursor_tuple_fraction").fetchone() == ("0.1",)
+    async with await psycopg.AsyncConnection.connect(events_url) as aconn:
+        assert [row async for row in astream_rows(aconn, query)] == [("1",)]
 
 
 @pytest.mark.parametrize("stream", [stream_rows, stream_chunks])
@@ -110,8 +137,8 @@ def test_a_chunk_of_one_row_is_refused(events_url: str) -> None:
 
 def test_the_demo_leaves_no_cursor_open(demo: Demo, postgres_url: str) -> None:
     assert demo("server_side_cursor", postgres_url) == [
-        "cursor: 200010000",
-        "chunks: 200010000",
+        "stream_rows: 200010000",
+        "stream_chunks: 200010000",
         "first row (1,), then the reader gives up",
         "cursors still open: (0,)",
         "one row instead of 20,000: (200010000,)",
