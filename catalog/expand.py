@@ -675,6 +675,8 @@ def _question_head(question: Question, scenarios: str) -> Iterator[str]:
     yield ""
     yield f"Scenarios: {scenarios}"
     yield ""
+    yield f'<a href="../../mock/?ask={question.id}">Practise this question</a>'
+    yield ""
     yield "## Spoken answer"
     yield ""
     yield question.spoken_answer.strip()
