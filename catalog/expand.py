@@ -41,7 +41,6 @@ _MEASURED = re.compile(r"\[\[m:(?P<key>[^\]|\s]*)(?P<bare>\|bare)?\]\]")
 _DIRECTIVE = re.compile(r"^(?P<indent>[ \t]*)\[\[(?P<name>[^\]\[]+)\]\][ \t]*$")
 _LEFTOVER = re.compile(r"\[\[(?P<name>[^\]\[]*)\]\]")
 _PYTHON = {"python", "python3", "py", "pycon"}
-MOCK = "mock.md"
 _BLOCKS = ("summary", "drills", "questions", "related", "counts")
 
 
@@ -59,7 +58,6 @@ class Context:
         site_url: address of the published site, ending in `/`, or empty.
         repo_url: address of the repository, without a trailing `/`, or empty.
         counts: what the whole stage holds; all 0 until every page is expanded.
-        generated: staged paths of the pages that no hand writes; empty while only checking.
     """
 
     root: Path
@@ -71,7 +69,6 @@ class Context:
     site_url: str = ""
     repo_url: str = ""
     counts: Counts = field(default_factory=Counts)
-    generated: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +202,9 @@ class _Page:
         self.told_in_section: set[str] = set()
 
     def _practise(self, question: Question) -> str:
-        """Give a link to a mock interview with this question, where there is such a page."""
-        if MOCK not in self.context.generated:
-            return ""
-        address = Sheet(self.context.catalog, self.staged).address(MOCK)
-        return f'<p><a class="md-button" href="{address}?q={question.id}">Practise this</a></p>'
+        """Give a link to a mock interview with this question."""
+        address = Sheet(self.context.catalog, self.staged).address("mock.md")
+        return f'<p><a class="md-button" href="{address}?ask={question.id}">Practise this</a></p>'
 
     def _scenario(self, name: str) -> Scenario | None:
         return next((s for s in self.context.catalog.scenarios if s.id == name), None)
@@ -696,9 +691,8 @@ def _question_head(question: Question, scenarios: str, practise: str) -> Iterato
     yield ""
     yield f"Scenarios: {scenarios}"
     yield ""
-    if practise:
-        yield practise
-        yield ""
+    yield practise
+    yield ""
     yield "## Spoken answer"
     yield ""
     yield question.spoken_answer.strip()

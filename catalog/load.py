@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
+from catalog.answer import read_answer
 from catalog.drills import read_drills
 from catalog.markdown import Document, read_document
 from catalog.model import (
@@ -331,6 +332,7 @@ def _question(row: QuestionRow, answer: Read[QuestionFront] | None) -> Question:
     facts = _fields(row) | {"status": _status(answer)}
     if answer is not None:
         facts |= {"page": answer.document.path} | _fields(answer.front, _NOT_A_FACT)
+        facts["answer"] = read_answer(answer.document)
     return Question.model_validate(facts)
 
 

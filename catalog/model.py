@@ -489,6 +489,16 @@ class Scenario(Model):
         return f"/scenarios/{self.id}/"
 
 
+class AnswerStep(Model):
+    """One step of a model answer, in Markdown, less its code and figures."""
+
+    step: Slug
+    place: str  # its anchor on the question's page
+    text: str
+    facts: str = ""  # of the first step: what the interviewer says when asked
+    code: bool = False  # whether the page shows code or figures here
+
+
 class Question(Model):
     """An interview question with everything that is known of it."""
 
@@ -506,6 +516,7 @@ class Question(Model):
     follow_ups: tuple[FollowUp, ...] = ()
     red_flags: tuple[str, ...] = ()
     rubric: tuple[RubricLine, ...] = ()
+    answer: tuple[AnswerStep, ...] = ()
     changes: tuple[Change, ...] = ()
 
     @property

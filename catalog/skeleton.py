@@ -202,7 +202,9 @@ $row---
 
 ## 1. Clarify
 
-FILL: the questions that change the answer.
+- FILL: the questions that change the answer.
+
+FILL: the scale and constraints to assume for the rest; a mock interview tells them when asked.
 
 ## 2. Identify the challenge
 

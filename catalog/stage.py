@@ -74,10 +74,9 @@ def plan(root: Path, *, drafts: bool = False) -> Plan:
     made = Plan(catalog, problems=list(problems))
     if not problems:
         made.problems += check.check(catalog, root)
-    generated = pages.generate(catalog)
-    context = replace(read_context(root, catalog), generated=frozenset(generated))
+    context = read_context(root, catalog)
     counting = _written_pages(made, context)
-    _generated_pages(made, context, generated)
+    _generated_pages(made, context)
     _counting_pages(made, context, counting)
     _other_files(made, context)
     made.nav = list(pages.nav(catalog))
@@ -117,8 +116,10 @@ def _budget(root: Path) -> int:
     return int(settings["tool"]["firedrill"]["fence-exemptions"])
 
 
-def _generated_pages(made: Plan, context: Context, generated: dict[str, str]) -> None:
-    generated = generated | reference_pages(made.catalog, context.snippets.values())
+def _generated_pages(made: Plan, context: Context) -> None:
+    generated = pages.generate(made.catalog) | reference_pages(
+        made.catalog, context.snippets.values()
+    )
     for staged, text in sorted(generated.items()):
         if staged in made.files:
             mend = f"remove docs/{staged}, or give it another name"

@@ -7,6 +7,7 @@ from catalog.pages.downloads import downloads
 from catalog.pages.finder import finder
 from catalog.pages.home import home
 from catalog.pages.levels import levels
+from catalog.pages.mock import mock
 from catalog.pages.oncall import oncall
 from catalog.pages.plan import plan
 from catalog.pages.questions import questions
@@ -28,6 +29,7 @@ def generate(catalog: Catalog) -> dict[str, str]:
         "levels.md": levels(catalog),
         "plan.md": plan(catalog),
         "checklist.md": checklist(catalog),
+        "mock.md": mock(catalog),
         "template.md": template(catalog),
         "cheatsheet.md": cheatsheet(catalog),
         "related.md": related(catalog),
@@ -59,6 +61,7 @@ def nav(catalog: Catalog) -> list[object]:
         {"Complexity levels": "levels.md"},
         {"Study plan": "plan.md"},
         {"Checklist": "checklist.md"},
+        {"Mock interview": "mock.md"},
         {"Review": "review.md"},
         {"Answer template": "template.md"},
         {"Cheat sheet": "cheatsheet.md"},

@@ -107,6 +107,7 @@ def _ways(sheet: Sheet) -> str:
                 f"**You have an interview.** [Study plan]({sheet.to('plan.md')}), "
                 f"[questions]({sheet.to('questions/index.md')}), "
                 f"[checklist]({sheet.to('checklist.md')}), "
+                f"[mock interview]({sheet.to('mock.md')}), "
                 f"[answer template]({sheet.to('template.md')}), "
                 f"[cheat sheet]({sheet.to('cheatsheet.md')})."
             ),

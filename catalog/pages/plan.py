@@ -73,7 +73,10 @@ def _session(sheet: Sheet, session: Session) -> str:
     found = [sheet.catalog.scenario(one) for one in session.scenarios]
     lines += [f"    - {sheet.scenario(one)}" for one in found]
     if session.kind == "practice":
-        lines.append(f"    - Draw and speak with the [template]({sheet.to('template.md')})")
+        lines.append(
+            f"    - Draw and speak with the [template]({sheet.to('template.md')}), "
+            f"or in a [mock interview]({sheet.to('mock.md')})"
+        )
     if session.kind == "review":
         lines.append(f"    - Read the [cheat sheet]({sheet.to('cheatsheet.md')}) aloud")
     return "\n".join(lines)

@@ -15,7 +15,9 @@ def template(catalog: Catalog) -> str:
         body.append(escape(step.about))
     body.append("## Before the interview")
     total = sum(one.minutes for one in catalog.tips.before)
-    body.append(f"{total} minutes in all.")
+    body.append(
+        f"{total} minutes in all. The [mock interview]({sheet.to('mock.md')}) draws for you."
+    )
     body.append(
         items(
             f"**{escape(one.label)}** ({one.minutes} mins). {escape(one.about)}"

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const { store, say, data, download, watch } = /** @type {any} */ (globalThis).firedrill;
+  const { store, say, data, download, filled, watch } = /** @type {any} */ (globalThis).firedrill;
   const CONFIDENT = 3;
   const HOURS = [9, 14, 19]; // when Morning, Afternoon and Evening begin
   const WHEN = ["Morning", "Afternoon", "Evening"];
@@ -230,27 +230,17 @@
   const asked = new URLSearchParams(location.search);
   const start = () => {
     const kept = store.get("plan");
-    const wrong = [];
     field("start").value = kept.start ?? today();
     for (const name of ["days", "sessions", "minutes"]) if (kept[name]) field(name).value = String(kept[name]);
     field("assessed").checked = kept.assessed ?? true;
-    for (const name of ["start", "days", "sessions", "minutes"]) {
-      const value = asked.get(name);
-      if (value === null) continue;
-      const before = field(name).value;
-      field(name).value = value;
-      if (field(name).value !== value || !field(name).checkValidity()) {
-        field(name).value = before;
-        wrong.push(name);
-      }
-    }
+    const wrong = filled(form, ["start", "days", "sessions", "minutes"]);
     if (asked.has("assessed")) field("assessed").checked = asked.get("assessed") === "1";
     if (asked.has("days") || kept.at) show();
     else {
       out.hidden = true;
       document.body.classList.remove("fd-has-plan");
     }
-    if (wrong.length) say(status, `The address names no possible ${wrong.join(", ")}: left as it was.`);
+    if (wrong) say(status, wrong);
   };
   form.hidden = false;
   watch(start);

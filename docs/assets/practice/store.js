@@ -249,8 +249,10 @@
     deleted() {
       memory.clear();
       try {
-        for (const name of Object.keys(localStorage)) {
-          if (/^firedrill:v\d+:/.test(name) && !name.endsWith(":prefs")) localStorage.removeItem(name);
+        for (const storage of [localStorage, sessionStorage]) {
+          for (const name of Object.keys(storage)) {
+            if (/^firedrill:v\d+:/.test(name) && !name.endsWith(":prefs")) storage.removeItem(name);
+          }
         }
       } catch { /* storage is closed: there was nothing */ }
       problem = closed;
@@ -308,6 +310,24 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   };
 
+  /**
+   * Take what the address names into a form; what is no possible value is left as it was.
+   * @param {HTMLFormElement} form @param {string[]} names @returns {string} the names left, said; empty when all are taken
+   */
+  const filled = (form, names) => {
+    const asked = new URLSearchParams(location.search);
+    const wrong = names.filter((name) => {
+      const field = /** @type {HTMLInputElement} */ (form.elements.namedItem(name));
+      const before = field.value;
+      const value = asked.get(name) ?? before;
+      field.value = value;
+      if (field.value === value && (value === before || field.checkValidity())) return false;
+      field.value = before;
+      return true;
+    });
+    return wrong.length ? `The address names no possible ${wrong.join(", ")}: left as it was.` : "";
+  };
+
   /** @type {(() => void)[]} */
   const listeners = [];
   const changed = () => { for (const listener of listeners) listener(); };
@@ -361,5 +381,5 @@
     listener();
   };
 
-  Object.assign(globalThis, { firedrill: { store, say, data, download, watch } });
+  Object.assign(globalThis, { firedrill: { store, say, data, download, filled, watch } });
 })();
