@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from tests.scenarios.bulk_upload.imports import Db
 PAGE = Path(__file__).parents[3] / "docs" / "scenarios" / "bulk-upload.md"
 # The drill on Celery reads this one in the worker's log.
 IN_THE_DRILL = "WorkerLostError: Worker exited prematurely: signal 9 (SIGKILL)"
-PENDING = "Task was destroyed but it is pending!"
 
 
 def same_key_twice(db: Db) -> None:
@@ -96,7 +94,6 @@ def test_every_message_of_the_page_is_proved_here() -> None:
     assert set(yaml.safe_load(front_matter)["error_messages"]) == {
         *CAUSES,
         IN_THE_DRILL,
-        PENDING,
     }
 
 
@@ -108,19 +105,6 @@ def test_each_failure_shows_its_message(db: Db) -> None:
         module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
         shown = f"{module}{kind.__qualname__}: {caught.value}"
         assert shown.startswith(message)
-
-
-def test_a_task_that_nobody_holds_may_vanish(caplog: pytest.LogCaptureFixture) -> None:
-    async def forgotten() -> None:
-        async def insert() -> None:
-            await asyncio.get_running_loop().create_future()  # nothing refers to it but the task
-
-        asyncio.create_task(insert())  # noqa: RUF006 - that is the fault
-        await asyncio.sleep(0)
-        gc.collect()
-
-    asyncio.run(forgotten())
-    assert PENDING in caplog.text
 
 
 def test_a_null_byte_is_named_as_such_in_a_parameter_too(db: Db) -> None:
