@@ -702,13 +702,9 @@ def _question_head(question: Question, scenarios: str, practise: str) -> Iterato
 def _question_tail(question: Question, staged: str) -> Iterator[str]:
     yield from ("", "## Follow-up questions", "", "Answer aloud, then unfold.", "")
     for follow_up in question.follow_ups:
-        # The address of a follow-up is that of its heading: the theme opens the fold around it.
-        yield '<details class="fd-follow-up" markdown="1">'
-        yield '<summary markdown="block">'
-        yield ""
         yield f"### {follow_up.q} {{ #{follow_up.id} }}"
         yield ""
-        yield "</summary>"
+        yield '<details class="fd-follow-up" markdown="1"><summary>Answer</summary>'
         yield ""
         yield follow_up.a
         yield ""

@@ -87,6 +87,11 @@
     watch(article);
   }
 
+  // The address of a question opens the answer folded away below it.
+  const unfold = () => document.querySelector(":target + details")?.setAttribute("open", "");
+  addEventListener("hashchange", unfold);
+  addEventListener("load", unfold);
+
   // Print shows every fold-out, also where the style sheet's ::details-content is unknown.
   /** @type {HTMLDetailsElement[]} */
   let opened = [];

@@ -21,6 +21,7 @@ def content(text: str, pattern: str) -> str | None:
 
 def head(text: str) -> dict[str, str | None]:
     """What search engines and cards read of a page."""
+    text = text.partition("</head>")[0]
     return {
         "title": content(text, "<title>([^<]*)</title>"),
         "description": content(text, '<meta name="description" content="([^"]*)"'),

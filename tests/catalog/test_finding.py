@@ -123,7 +123,7 @@ def test_follow_ups_are_folded_and_linked_one_by_one(filled: Path) -> None:
     text = expand(document, f"questions/q-{NAME}.md", read_context(filled, catalog)).text
     index = generate(catalog)["questions/index.md"]
     question = catalog.question(f"q-{NAME}")
-    assert len(question.follow_ups) == text.count("<details class=") == 5
+    assert len(question.follow_ups) == text.count("<summary>Answer<") == 5
     for one in question.follow_ups:
         assert f"### {one.q} {{ #{one.id} }}" in text
         assert f"(q-{NAME}.md#{one.id})" in index
