@@ -208,7 +208,7 @@ class _Page:
         if MOCK not in self.context.generated:
             return ""
         address = Sheet(self.context.catalog, self.staged).address(MOCK)
-        return f'<p><a class="md-button" href="{address}?q={question.id}">Practise this</a></p>'
+        return f'<p><a class="md-button" href="{address}?ask={question.id}">Practise this</a></p>'
 
     def _scenario(self, name: str) -> Scenario | None:
         return next((s for s in self.context.catalog.scenarios if s.id == name), None)

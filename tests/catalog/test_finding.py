@@ -116,7 +116,7 @@ def test_an_answer_leads_to_practice_where_there_is_any(filled: Path, mock: bool
     assert document is not None
     text = expand(document, f"questions/q-{NAME}.md", context).text
     address = Sheet(catalog, f"questions/q-{NAME}.md").address("mock.md")
-    assert (f'href="{address}?q=q-{NAME}"' in text) is mock
+    assert (f'href="{address}?ask=q-{NAME}"' in text) is mock
 
 
 def test_follow_ups_are_folded_and_linked_one_by_one(filled: Path) -> None:
