@@ -13,6 +13,9 @@ from tests.browser.test_accessibility import AXE, LEVEL_AA, PALETTES, RUN
 SEEDS = ["", "1", "abc", "Prüfung", "面接", "🔥🔥", "e\u0301", "\x00", "x" * 40]
 CLOSED = "Storage.prototype.setItem = () => { throw new DOMException('no', 'SecurityError'); }"
 REFUSED = "void (navigator.clipboard.writeText = () => Promise.reject(new DOMException('no')))"
+FULL = """firedrill.store.set("mock", [...Array(500)].map((_, i) => ({id: "q-old", seed: "",
+  at: new Date(Date.UTC(2026, 0, 1, 0, 0, i)).toISOString().replace(".000", ""),
+  grades: {"communication-skills": 1}})))"""
 SELECTED = "([a]) => a.value.slice(a.selectionStart, a.selectionEnd) === a.value"
 
 
@@ -52,6 +55,7 @@ def test_an_interview_by_keyboard_on_a_phone(site: Site, browser: Chromium) -> N
         page.goto(f"{site.url}questions/q-rate-limiting/")
         page.get_by_role("link", name="Practise this").click()
         expect(page.get_by_label("Only the questions that this link names")).to_be_checked()
+        page.evaluate(FULL)
         page.get_by_role("button", name="Start", exact=True).press("Enter")
         asked = page.locator("#fd-asked")
         expect(asked).to_have_text("How would you rate-limit an API that runs on many servers?")
@@ -107,8 +111,12 @@ def test_an_interview_by_keyboard_on_a_phone(site: Site, browser: Chromium) -> N
         assert page.locator("#fd-result textarea").evaluate_all(SELECTED)
         page.reload()
         expect(result.get_by_role("row", name="Systematic thinking")).to_contain_text("2.0")
-        (kept,) = page.evaluate("firedrill.store.get('mock')")
+        kept = page.evaluate("firedrill.store.get('mock')")
+        assert (len(kept), kept[0]["at"]) == (500, "2026-01-01T00:00:01Z")
+        kept = kept[-1]
         assert (kept["id"], kept["grades"]) == ("q-rate-limiting", {"systematic-thinking": 2})
+        page.evaluate("firedrill.store.deleted()")
+        assert page.evaluate("sessionStorage.getItem('firedrill:v1:interview')") is None
         page.get_by_role("button", name="New interview").click()
         expect(page.get_by_role("heading", name="Draw an interview")).to_be_focused()
 
