@@ -360,7 +360,7 @@ def test_a_removed_asset_leaves_the_stage_and_a_changed_one_is_replaced(staged: 
     assert staging.stage(staged, report=said.append) == 0
     assert said[-1].endswith(", 2 changed")
     assert not (staged / "build/docs/assets/firedrill.css").exists()
-    assert (staged / "build/docs/assets/diagrams.css").read_bytes() == b"a{}"
+    assert (staged / "build/docs/assets/diagrams.css").read_bytes() == b"a{}\n"
 
 
 @pytest.mark.parametrize(
@@ -513,7 +513,7 @@ def test_ctrl_c_waits_until_all_files_are_in_place(
     with pytest.raises(KeyboardInterrupt):
         staging.stage(staged, report=lambda _: None)
     for name in ("a", "b", "c"):
-        assert (staged / f"build/docs/assets/{name}.css").read_bytes() == b"a{}"
+        assert (staged / f"build/docs/assets/{name}.css").read_bytes() == b"a{}\n"
 
 
 def test_two_stages_at_once_agree(staged: Path) -> None:
