@@ -1,7 +1,7 @@
-"""Scripts and styles as they are served: without comments, indentation and empty lines.
+"""Scripts and styles as they are served: without comments and needless spaces.
 
-Nothing is renamed or joined, so a line that a browser names is still a line of the source. The
-lexer knows strings, patterns and nested templates; what looks like a comment in one of them stays.
+Nothing is renamed, so what a browser names is what the source says. The lexer knows strings,
+patterns and nested templates; what looks like a comment or a space in one of them stays.
 """
 
 from pathlib import Path
@@ -14,6 +14,12 @@ _LEXERS = {
     ".js": JavascriptLexer(stripnl=False, ensurenl=False),
     ".css": CssLexer(stripnl=False, ensurenl=False),
 }
+# A space means nothing after the first, nor before the second. A sign may belong to the next one
+# (`a - -b`), a slash may begin a pattern, and `a :hover` is not `a:hover`: those keep theirs.
+_OPEN = {".js": set("{;,([:?&|=!<>"), ".css": set("{;,:")}
+_CLOSE = {".js": set("}]),.;:?&|=!<>("), ".css": set("{};,")}
+_BLOCKS = {")", ">"}
+"""What a brace may follow on a new line; after `return` the line's end would end the statement."""
 
 
 def slim(file: Path) -> bytes:
@@ -22,16 +28,25 @@ def slim(file: Path) -> bytes:
     if lexer is None:
         return file.read_bytes()
     out: list[str] = []
+    space = ""
     for kind, value in lexer.get_tokens(file.read_text(encoding="utf-8")):
-        space = kind in Text and not value.strip()
-        if kind in Comment and kind not in Comment.Preproc:  # that is CSS's `!important`
-            space, value = True, "\n" if "\n" in value else " "  # noqa: PLW2901
-        if not space:
-            out.append(value)
-        elif "\n" in value:
-            while out and out[-1].isspace():
-                out.pop()
-            out.append("\n")
-        elif out and not out[-1].isspace():
-            out.append(" ")
-    return f"{''.join(out).strip()}\n".encode()
+        comment = kind in Comment and kind not in Comment.Preproc  # that is CSS's `!important`
+        if comment or (kind in Text and not value.strip()):
+            space = "\n" if "\n" in space + value else " "
+            continue
+        if out and space and not _needless(file.suffix, out[-1][-1], space, value[0]):
+            out.append(space)
+        out.append(value)
+        space = ""
+    return f"{''.join(out)}\n".encode()
+
+
+def _needless(suffix: str, before: str, space: str, after: str) -> bool:
+    """Say whether the space between two characters of code can go."""
+    if before in _OPEN[suffix] or after in _CLOSE[suffix]:
+        return True
+    if suffix == ".css":
+        return False
+    return (before == ")" and space == " ") or (
+        after == "{" and (space == " " or before in _BLOCKS)
+    )
