@@ -1,7 +1,6 @@
 """Review: FSRS as the package computes it, one card at a time, and nothing is ever lost."""
 
 import datetime as dt
-import gzip
 import json
 import random
 from collections.abc import Iterator
@@ -102,11 +101,6 @@ def test_the_schedule_is_the_one_of_fsrs(site: Site, page: Page) -> None:
             seen.add(own["state"])
         assert ours[-1] | {"reps": len(history)} == ours[-1]
     assert seen == {1, 2, 3}
-
-
-def test_the_script_is_small(site: Site) -> None:
-    served = (site.folder / "assets/practice/review.js").read_bytes()
-    assert len(gzip.compress(served)) <= 2600
 
 
 def kept(page: Page) -> Any:  # noqa: ANN401 - whatever JSON holds
