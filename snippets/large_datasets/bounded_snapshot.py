@@ -91,7 +91,7 @@ def snapshot_holders(conn: psycopg.Connection[Any]) -> list[Holder]:
               AND pid <> pg_backend_pid()
               AND backend_type IN ('client backend', 'walsender')
               AND coalesce(datname, current_database()) = current_database()
-        ORDER BY age DESC""")
+        ORDER BY age DESC, xact_start""")
     return [Holder(*row) for row in rows]
 
 

@@ -122,7 +122,8 @@ def test_who_holds_back_vacuum_is_named_oldest_first(
                     for holder in snapshot_holders(writer)
                     if holder.application in ("report", "export")
                 ]
-                assert ages[0] - ages[1] >= 2  # other databases of the server write too
+                # Alike when a transaction elsewhere on the server is older than both.
+                assert ages[0] >= ages[1]
         assert ours() == []
 
 
