@@ -42,18 +42,20 @@ def is_serial(item: pytest.Item) -> bool:
     return function is not None and "interleaved" in inspect.unwrap(function).__code__.co_names
 
 
-def needs_a_server(item: pytest.Item) -> bool:
-    """Say whether a test asks for one of the real servers."""
-    from lab.fixtures import NEEDS  # a plugin: imported above, it would escape pytest's rewriting
-
-    return not NEEDS.keys().isdisjoint(getattr(item, "fixturenames", ()))
+BUILDS = {"built", "site"}
+"""Fixtures that build the whole site."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs alone as `serial` and what needs a server as `server`, before `-m` selects."""
+    """Mark what runs alone, needs a server or builds the site, before `-m` selects."""
+    from lab.fixtures import NEEDS  # a plugin: imported above, it would escape pytest's rewriting
+
     for item in items:
         if is_serial(item):
             item.add_marker(pytest.mark.serial)
-        if needs_a_server(item):
+        names = set(getattr(item, "fixturenames", ()))
+        if names & NEEDS.keys():
             item.add_marker(pytest.mark.server)
+        if names & BUILDS:
+            item.add_marker(pytest.mark.slow)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 30
 """How long a demo may take on a busy machine before it counts as hanging."""
@@ -99,7 +101,6 @@ def test_without_its_server_it_says_what_to_do_in_one_line(file: File, tmp_path:
     assert "make lab" in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("file", BY_DEPENDENCIES.values(), ids=name)
 def test_runs_by_uv_with_the_locked_versions(
     file: File, tmp_path: Path, request: pytest.FixtureRequest

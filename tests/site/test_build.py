@@ -81,6 +81,7 @@ def test_the_second_stage_writes_nothing(built: Built) -> None:
     assert {f: f.stat().st_mtime_ns for f in (built.root / "build/docs").rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_site_without_address_claims_none(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(ROOT, copy, ignore=NOT_SOURCE)
