@@ -2,7 +2,7 @@
 
 import gc
 import logging
-import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -62,23 +62,15 @@ def test_what_is_released_while_its_finalizer_runs_is_not_forgotten() -> None:
     assert not finalizer.alive
 
 
-def test_threads_that_collect_together_share_what_is_forgotten() -> None:
-    """The deque may be emptied between a look at it and the next step."""
-    ledger: Ledger[int] = Ledger()
+def test_what_another_thread_collected_first_is_no_error() -> None:
+    class Raced(deque[tuple[int, str]]):
+        def popleft(self) -> tuple[int, str]:
+            self.clear()  # the other thread comes between the look and the step
+            return super().popleft()
 
-    def collect(_: int) -> int:
-        count = 0
-        for number in range(500):
-            ledger.lend(number)  # and drops the lease
-            count += sum(1 for _ in ledger.forgotten())
-        return count
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        assert sum(race(4, collect)) == 2000
-    finally:
-        sys.setswitchinterval(interval)
+    ledger: Ledger[str] = Ledger()
+    ledger._forgotten = Raced([(0, "conn")])
+    assert list(ledger.forgotten()) == []
 
 
 def test_a_report_that_raises_loses_no_connection(pool: ConnectionPool) -> None:
