@@ -14,11 +14,15 @@ holds its local variables: the request, the open connection, the password. Keep
 the text instead. A recurring error is counted, not kept again, so an attacker
 who causes a million errors fills one entry.
 
+The text may hold a secret, as a message quotes what was sent: show it to those
+who may read the log. Safe in threads.
+
 Bound: `maxlen` kinds of error and `max_chars` characters of text each.
 
 Source: https://docs.python.org/3/library/traceback.html
 """
 
+import threading
 import traceback
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -35,32 +39,37 @@ class Remembered:
 
 
 class RecentErrors:
-    """The last `maxlen` kinds of error; a kind is a type and its place."""
+    """The last `maxlen` kinds of error; a kind is a type and its lines."""
 
     def __init__(self, maxlen: int = 100, max_chars: int = 10_000) -> None:
         if maxlen < 1 or max_chars < 1:
             raise ValueError(f"need 1 or more: {maxlen}, {max_chars}")
         self._kinds: OrderedDict[object, Remembered] = OrderedDict()
         self._maxlen, self._max_chars = maxlen, max_chars
+        self._lock = threading.Lock()
 
     def record(self, error: BaseException) -> None:
         """Remember what `error` says, and nothing that it refers to."""
-        place = None
-        for frame, line in traceback.walk_tb(error.__traceback__):
-            place = (frame.f_code.co_filename, line)  # the innermost stays
-        kind = (type(error).__qualname__, place)
-        entry = self._kinds.pop(kind, None)
-        if entry is None:
-            text = "".join(traceback.format_exception(error))
-            entry = Remembered(text[-self._max_chars :])
-        entry.count += 1
-        self._kinds[kind] = entry  # the most recent kind stands last
-        if len(self._kinds) > self._maxlen:
-            self._kinds.popitem(last=False)
+        # The innermost line alone is often one of a library that all call.
+        lines = [
+            (frame.f_code.co_filename, line)
+            for frame, line in traceback.walk_tb(error.__traceback__)
+        ]
+        kind = (type(error).__qualname__, *lines[-20:])
+        with self._lock:
+            entry = self._kinds.pop(kind, None)
+            if entry is None:
+                text = "".join(traceback.format_exception(error))
+                entry = Remembered(text[-self._max_chars :])
+            entry.count += 1
+            self._kinds[kind] = entry  # the most recent kind stands last
+            if len(self._kinds) > self._maxlen:
+                self._kinds.popitem(last=False)
 
     def __iter__(self) -> Iterator[Remembered]:
         """Yield what is remembered, the oldest first."""
-        return iter(list(self._kinds.values()))
+        with self._lock:
+            return iter(list(self._kinds.values()))
         # --8<-- [end:core]
 
 
