@@ -15,14 +15,14 @@ the text instead. A recurring error is counted, not kept again, so an attacker
 who causes a million errors fills one entry.
 
 The text may hold a secret, as a message quotes what was sent: show it to those
-who may read the log. Safe in threads.
+who may read the log. One thread or one event loop: hold a lock where threads
+share the object, else counts are lost.
 
 Bound: `maxlen` kinds of error and `max_chars` characters of text each.
 
 Source: https://docs.python.org/3/library/traceback.html
 """
 
-import threading
 import traceback
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -46,7 +46,6 @@ class RecentErrors:
             raise ValueError(f"need 1 or more: {maxlen}, {max_chars}")
         self._kinds: OrderedDict[object, Remembered] = OrderedDict()
         self._maxlen, self._max_chars = maxlen, max_chars
-        self._lock = threading.Lock()
 
     def record(self, error: BaseException) -> None:
         """Remember what `error` says, and nothing that it refers to."""
@@ -56,20 +55,18 @@ class RecentErrors:
             for frame, line in traceback.walk_tb(error.__traceback__)
         ]
         kind = (type(error).__qualname__, *lines[-20:])
-        with self._lock:
-            entry = self._kinds.pop(kind, None)
-            if entry is None:
-                text = "".join(traceback.format_exception(error))
-                entry = Remembered(text[-self._max_chars :])
-            entry.count += 1
-            self._kinds[kind] = entry  # the most recent kind stands last
-            if len(self._kinds) > self._maxlen:
-                self._kinds.popitem(last=False)
+        entry = self._kinds.pop(kind, None)
+        if entry is None:
+            text = "".join(traceback.format_exception(error))
+            entry = Remembered(text[-self._max_chars :])
+        entry.count += 1
+        self._kinds[kind] = entry  # the most recent kind stands last
+        if len(self._kinds) > self._maxlen:
+            self._kinds.popitem(last=False)
 
     def __iter__(self) -> Iterator[Remembered]:
         """Yield what is remembered, the oldest first."""
-        with self._lock:
-            return iter(list(self._kinds.values()))
+        return iter(list(self._kinds.values()))
         # --8<-- [end:core]
 
 

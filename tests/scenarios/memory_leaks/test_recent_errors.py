@@ -1,12 +1,10 @@
 """Errors are remembered by their text, and by kind."""
 
 import gc
-import sys
 import weakref
 
 import pytest
 
-from lab.race import race
 from snippets.memory_leaks.recent_errors import RecentErrors
 from tests.scenarios.memory_leaks.conftest import Demo
 
@@ -71,22 +69,6 @@ def test_the_same_line_of_a_library_reached_by_another_line_is_another_kind() ->
     except ValueError as error:
         errors.record(error)
     assert [one.count for one in errors] == [1, 1]
-
-
-def test_no_count_is_lost_between_threads() -> None:
-    errors = RecentErrors(maxlen=2)
-
-    def fail_often(_: int) -> None:
-        for _ in range(300):
-            record(errors, 2)
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        race(4, fail_often)
-    finally:
-        sys.setswitchinterval(interval)
-    assert [one.count for one in errors] == [1200]
 
 
 def test_the_kind_idle_longest_goes_first() -> None:
