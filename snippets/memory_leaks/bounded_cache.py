@@ -15,7 +15,9 @@ object ever asked. Here each object carries its own cache in its `__dict__`, as
 cached value refers to it, and objects that compare equal share nothing.
 
 `maxsize` counts what `weigh` returns: entries by default, bytes if you say so.
-The least recently used entry goes first. Cost: O(1) per call.
+A result may weigh nothing, so `maxentries` bounds their number as well. Keys
+are not weighed: limit the length of what a client may ask. The least recently
+used entry goes first. Cost: O(1) per call.
 
 One thread or one event loop: hold a lock where threads share an object. For a
 plain function take `functools.lru_cache(maxsize=...)`.
@@ -45,26 +47,45 @@ class _Cache(Generic[R]):
             OrderedDict()
         )
 
+    def keep(self, key: Hashable, entry: tuple[float, int, R]) -> None:
+        """Add an entry; the method may have added the same itself meanwhile."""
+        if (old := self.entries.pop(key, None)) is not None:
+            self.weight -= old[1]
+        self.entries[key] = entry
+        self.weight += entry[1]
+
+
+def _one(_: object) -> int:
+    return 1
+
 
 # --8<-- [start:core]
 def cached_method(
     maxsize: int,
     *,
+    maxentries: int = 10_000,
     ttl: float = math.inf,
-    weigh: Callable[[Any], int] = lambda _: 1,
+    weigh: Callable[[Any], int] = _one,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
     """Keep results of at most `maxsize` weight for at most `ttl` seconds.
 
-    A result that weighs more than `maxsize` is returned and not kept; one that
-    raises is not kept either. Arguments must be hashable.
+    At most `maxentries` are kept, also of results that weigh nothing. One that
+    weighs more than `maxsize` is returned and not kept; an exception is not
+    kept either. Arguments must be hashable.
 
     Raises:
-        ValueError: `maxsize` is below 1, or `ttl` is not above 0.
+        ValueError: a bound is below 1, `ttl` is not above 0, or `maxsize`
+            counts entries and is above `maxentries`.
         TypeError: at the call, when the object has no `__dict__`.
     """
-    if maxsize < 1 or not ttl > 0:
-        raise ValueError(f"need maxsize >= 1, ttl > 0: {maxsize}, {ttl}")
+    if maxsize < 1 or maxentries < 1 or not ttl > 0:
+        raise ValueError(
+            "need maxsize >= 1, maxentries >= 1, ttl > 0: "
+            f"{maxsize}, {maxentries}, {ttl}"
+        )
+    if weigh is _one and maxsize > maxentries:
+        raise ValueError(f"{maxsize} entries need maxentries={maxsize}")
 
     def decorate(
         method: Callable[Concatenate[S, P], R],
@@ -86,9 +107,8 @@ def cached_method(
             result = method(self, *args, **kwargs)
             weight = weigh(result)
             if weight <= maxsize:
-                entries[key] = (clock() + ttl, weight, result)
-                cache.weight += weight
-                while cache.weight > maxsize:
+                cache.keep(key, (clock() + ttl, weight, result))
+                while cache.weight > maxsize or len(entries) > maxentries:
                     _, (_, lost, _) = entries.popitem(last=False)
                     cache.weight -= lost
             return result

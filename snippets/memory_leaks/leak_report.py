@@ -18,8 +18,9 @@ Take snapshots on one canary: tracing costs more the more frames it records.
 a large process for a second or more. objgraph does the same and draws graphs;
 it looks at every object once for each holder, which takes longer.
 
-A report names variables and lines, never values: it may go into a ticket. A
-heap dump may not, since it holds passwords, tokens and other people's data.
+A chain names variables and attributes, never keys or values: it may go into a
+ticket. A heap dump may not, since it holds passwords, tokens and other people's
+data.
 
 Source: https://docs.python.org/3/library/tracemalloc.html and
 https://docs.python.org/3/library/gc.html#gc.get_referrers
@@ -130,10 +131,15 @@ def _steps(
     while (number := held_by.get(number, 0)) in holders:
         chain.append(holders[number])
     steps = [f"module {getattr(chain[0], '__name__', '?')}"]
+    owner: object = None
     for holder, held in pairwise(chain):
-        # A namespace is shown as its owner's attributes, not as a dict.
+        # A namespace is shown as its owner's attributes, not as a dict; the
+        # keys of any other dict are data, such as a session's token.
         if not _is_namespace(held, holder):
-            steps.append(f"{_edge(holder, held)} {type(held).__qualname__}")
+            data = isinstance(holder, dict) and not _is_namespace(holder, owner)
+            edge = "[...]" if data else _edge(holder, held)
+            steps.append(f"{edge} {type(held).__qualname__}")
+        owner = holder
     return steps
 
 
@@ -154,11 +160,11 @@ NAMES = {
 
 
 def _edge(holder: object, held: object) -> str:
-    """Say by which name `holder` refers to `held`; never by which key."""
+    """Say by which name `holder`, an object or namespace, refers to `held`."""
     names = holder if isinstance(holder, dict) else _attributes(holder)
     for name, value in names.items():
         if value is held:
-            return f".{name}" if isinstance(name, str) else "[...]"
+            return f".{name}"
     if isinstance(holder, FrameType):
         return "local variable"
     return "[...]" if isinstance(holder, list | tuple | set) else "->"

@@ -14,6 +14,10 @@ holds its local variables: the request, the open connection, the password. Keep
 the text instead. A recurring error is counted, not kept again, so an attacker
 who causes a million errors fills one entry.
 
+The text may hold a secret, as a message quotes what was sent: show it to those
+who may read the log. One thread or one event loop: hold a lock where threads
+share the object, else counts are lost.
+
 Bound: `maxlen` kinds of error and `max_chars` characters of text each.
 
 Source: https://docs.python.org/3/library/traceback.html
@@ -35,7 +39,7 @@ class Remembered:
 
 
 class RecentErrors:
-    """The last `maxlen` kinds of error; a kind is a type and its place."""
+    """The last `maxlen` kinds of error; a kind is a type and its lines."""
 
     def __init__(self, maxlen: int = 100, max_chars: int = 10_000) -> None:
         if maxlen < 1 or max_chars < 1:
@@ -45,10 +49,12 @@ class RecentErrors:
 
     def record(self, error: BaseException) -> None:
         """Remember what `error` says, and nothing that it refers to."""
-        place = None
-        for frame, line in traceback.walk_tb(error.__traceback__):
-            place = (frame.f_code.co_filename, line)  # the innermost stays
-        kind = (type(error).__qualname__, place)
+        # The innermost line alone is often one of a library that all call.
+        lines = [
+            (frame.f_code.co_filename, line)
+            for frame, line in traceback.walk_tb(error.__traceback__)
+        ]
+        kind = (type(error).__qualname__, *lines[-20:])
         entry = self._kinds.pop(kind, None)
         if entry is None:
             text = "".join(traceback.format_exception(error))

@@ -103,8 +103,11 @@ class Ledger(Generic[C]):
 
     def forgotten(self) -> Iterator[tuple[C, str]]:
         """Yield the connections of collected leases, and who took them."""
-        while self._forgotten:
-            number, conn = self._forgotten.popleft()
+        while True:
+            try:
+                number, conn = self._forgotten.popleft()
+            except IndexError:  # nothing is left, or another thread took it
+                return
             if borrower := self.back(number):
                 yield conn, f"never returned: {borrower.told(self._clock())}"
 
@@ -135,18 +138,19 @@ class PoolGuard:
     ) -> Lease[psycopg.Connection[Any]]:
         """Borrow a connection; hand the lease to `release` afterwards.
 
+        A lease that is forgotten during the wait is found at its end; then
+        this waits once more, as long at most, for the connection made anew.
+
         Raises:
             PoolTimeout: none came back; its notes name the borrowers.
         """
         self._collect()
         try:
-            conn = self.pool.getconn(timeout)
-        except PoolTimeout as error:
-            if not self._collect():  # somebody may have forgotten meanwhile
-                for told in self.ledger.overdue(0):
-                    error.add_note(told)
+            conn = self._getconn(timeout)
+        except PoolTimeout:
+            if not self._collect():
                 raise
-            conn = self.pool.getconn(timeout)
+            conn = self._getconn(timeout)
         return self.ledger.lend(conn)
 
     def release(self, lease: Lease[psycopg.Connection[Any]]) -> None:
@@ -158,20 +162,31 @@ class PoolGuard:
     def connection(
         self, timeout: float | None = None
     ) -> Iterator[psycopg.Connection[Any]]:
-        """Borrow for a block: commit at its end, roll back on an exception."""
+        """Borrow for a block, as `pool.connection()` does: commit at its end.
+
+        An exception rolls back. Do not use the connection after the block.
+        """
         lease = self.checkout(timeout)
         try:
-            with lease.conn.transaction():
+            with lease.conn:  # ends the transaction; the pool's are not closed
                 yield lease.conn
         finally:
             self.release(lease)
 
+    def _getconn(self, timeout: float | None) -> psycopg.Connection[Any]:
+        try:
+            return self.pool.getconn(timeout)
+        except PoolTimeout as error:
+            for told in self.ledger.overdue(0):
+                error.add_note(told)
+            raise
+
     def _collect(self) -> int:
         count = 0
         for conn, told in self.ledger.forgotten():
-            self._report(told)
             conn.close()
             self.pool.putconn(conn)  # which replaces a closed one
+            self._report(told)  # last: it may raise
             count += 1
         return count
         # --8<-- [end:guard]
@@ -194,7 +209,9 @@ class AsyncPoolGuard:
         self,
         timeout: float | None = None,  # noqa: ASYNC109 - the pool's own
     ) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        """Borrow for a block: commit at its end, roll back on an exception.
+        """Borrow for a block, as `pool.connection()` does: commit at its end.
+
+        An exception rolls back. Do not use the connection after the block.
 
         Raises:
             PoolTimeout: none came back; its notes name the borrowers.
@@ -207,7 +224,7 @@ class AsyncPoolGuard:
             raise
         lease = self.ledger.lend(conn)
         try:
-            async with conn.transaction():
+            async with conn:
                 yield conn
         finally:
             self.ledger.back(lease.number)

@@ -61,14 +61,23 @@ class BackgroundTasks:
     ) -> None:
         """Start `work`; returns as soon as it has a place, not a result.
 
-        Cancelled while it waits for a place, it closes `work` unstarted.
+        Cancelled while it waits for a place, it closes `work` unstarted. Not
+        for use inside its own tasks: when all places are taken by tasks that
+        wait for one, they wait for ever.
+
+        Raises:
+            TypeError: `work` is no coroutine.
         """
         try:
             await self._free.acquire()
         except asyncio.CancelledError:
             work.close()
             raise
-        task = asyncio.create_task(work, name=name, context=context)
+        try:
+            task = asyncio.create_task(work, name=name, context=context)
+        except BaseException:  # no coroutine: its place must not be lost
+            self._free.release()
+            raise
         self._tasks.add(task)
         # A callback copies the caller's context too, and keeps it.
         task.add_done_callback(self._done, context=context)
@@ -88,12 +97,24 @@ class BackgroundTasks:
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
-        """Wait for all that run; cancel them if the block was left early."""
+        """Wait for all that run; cancel them if the block was left early.
+
+        Cancelled while it waits, it cancels them too, and ends after them.
+        """
+        stop: asyncio.CancelledError | None = None
         while self._tasks:
-            if kind is not None:
+            if kind is not None or stop is not None:
                 for task in self._tasks:
                     task.cancel()
-            await asyncio.wait(self._tasks)
+            try:
+                await asyncio.wait(self._tasks)
+            except asyncio.CancelledError as error:
+                stop = error
+        try:
+            if stop is not None:
+                raise stop
+        finally:
+            del stop  # error -> traceback -> this frame -> stop: a cycle
             # --8<-- [end:core]
 
 

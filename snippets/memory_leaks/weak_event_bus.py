@@ -12,7 +12,7 @@
 A bound method is held weakly: when its object goes, so does the listener. A
 lambda, a closure or a callable object would be gone at once, so it is refused
 unless `strong=True`; then the bus holds it until `cancel()`, or until the end
-of the `with` block.
+of the `with` block. An `async def` is refused: nobody would await it.
 
 Cost: one weak reference per listener; a topic without listeners takes nothing.
 Emitting calls listeners in the order in which they subscribed, in the caller's
@@ -26,7 +26,9 @@ silence the others.
 Source: https://docs.python.org/3/library/weakref.html#weakref.WeakMethod
 """
 
+import inspect
 import itertools
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -68,8 +70,11 @@ class EventBus:
         """Call `listener` at each event of `topic`.
 
         Raises:
-            TypeError: it would be collected at once, or cannot be weak.
+            TypeError: it would be collected at once, cannot be weak, or is an
+                `async def`, whose coroutine nobody would await.
         """
+        if inspect.iscoroutinefunction(listener):
+            raise TypeError(f"{listener!r} is async: emit() cannot await it")
         self._bury()
         number = next(self._numbers)
         dead = self._dead  # not self: a callback must not keep the bus
@@ -136,7 +141,13 @@ def _weak(listener: Listener, gone: Callable[[object], None]) -> Reference:
 
 
 def _lives_in_its_module(function: FunctionType) -> bool:
-    return function.__qualname__.isidentifier()  # no <lambda>, no <locals>
+    name = function.__qualname__
+    if not name.isidentifier():  # <lambda> or <locals>
+        return False
+    # functools.wraps gives a closure the name of what it wraps.
+    module = sys.modules.get(function.__module__)
+    made_there = function.__code__.co_qualname == name
+    return made_there or getattr(module, name, None) is function
     # --8<-- [end:bus]
 
 

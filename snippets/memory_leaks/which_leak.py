@@ -10,16 +10,18 @@
 """Which of four bugs is it? Memory that grew has four causes and four cures.
 
 - reachable: something still refers to it. Find who: see leak_report.py.
-- unreachable: cycles that the collector has not got to. It is switched off,
-  too rare, or the cycles are; `gc.collect()` frees them.
+- unreachable: cycles that `gc.collect()` frees. Healthy code makes them too: a
+  bug only where the collector is switched off or comes too rarely.
 - not returned: Python has freed it, the allocator keeps it for the next time.
   The process stays large and does not grow: a peak, not a leak.
-- native: a C library took it from the system; Python cannot see it. It grows
-  at each run while Python's own memory does not: memray --native.
+- native: it grows at each run while Python's own memory does not. A C library
+  took it from the system, or freed memory is in pieces that do not fit. What
+  `memray run --native` retains is the first; if nothing, it is the second.
 
-`examine` runs the work twice, since only a leak grows the second time. Resident
-memory comes in pages and in arenas: take differences below 1 MiB for nothing,
-and let the work be large, such as a thousand requests.
+`examine` runs the work twice, since what was kept free serves the second run.
+Let caches fill before, else their growth is reachable. Resident memory comes
+in pages and in arenas: take differences below 1 MiB for nothing, and let the
+work be large, such as a thousand requests.
 
 Source: https://docs.python.org/3/c-api/memory.html and
 https://man7.org/linux/man-pages/man3/malloc_trim.3.html
@@ -70,7 +72,7 @@ def examine(work: Callable[[], object]) -> Verdict:
         if collecting:
             gc.enable()
         tracemalloc.stop()
-    # Memory that was freed and kept serves the second run; a leak needs more.
+    # Memory that was freed and kept serves the second run, unless in pieces.
     native = max(0, again.untraced)
     not_returned = max(0, first.untraced - native)
     return Verdict(again.reachable, again.unreachable, not_returned, native)

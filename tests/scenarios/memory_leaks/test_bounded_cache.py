@@ -103,6 +103,38 @@ def test_the_bound_may_be_bytes() -> None:
     assert computed == [60, 40, 1, 60, 101, 101, 40]
 
 
+def test_results_that_weigh_nothing_are_bounded_by_their_number() -> None:
+    computed: list[int] = []
+
+    class Pages:
+        @cached_method(maxsize=100, weigh=len)
+        def find(self, name: int) -> bytes:
+            computed.append(name)
+            return b""
+
+    pages = Pages()
+    for name in range(10_001):  # one more than there is room for
+        pages.find(name)
+    for name in (10_000, 1, 0):
+        pages.find(name)
+    assert computed[10_001:] == [0]
+
+
+def test_a_method_that_asks_itself_the_same_is_weighed_once() -> None:
+    computed: list[int] = []
+
+    class Pages:
+        @cached_method(maxsize=100, weigh=len)
+        def get(self, size: int) -> bytes:
+            computed.append(size)
+            return self.get(size) if len(computed) == 1 else bytes(size)
+
+    pages = Pages()
+    for size in (60, 40, 60, 40):
+        pages.get(size)
+    assert computed == [60, 60, 40]
+
+
 def test_weight_is_given_back_when_an_entry_expires() -> None:
     clock, computed = FakeClock(0.0), list[int]()
 
@@ -210,6 +242,15 @@ def test_refuses_what_has_no_dict_and_what_is_not_hashable() -> None:
 def test_refuses_a_bound_that_bounds_nothing(maxsize: int, ttl: float) -> None:
     with pytest.raises(ValueError, match="maxsize"):
         cached_method(maxsize, ttl=ttl)
+
+
+def test_refuses_more_entries_than_there_may_be() -> None:
+    with pytest.raises(ValueError, match="maxentries >= 1"):
+        cached_method(1, maxentries=0)
+    with pytest.raises(ValueError, match="20000 entries need maxentries=20000"):
+        cached_method(20_000)
+    cached_method(20_000, maxentries=20_000)
+    cached_method(20_000, weigh=len)
 
 
 def test_demo(demo: Demo) -> None:

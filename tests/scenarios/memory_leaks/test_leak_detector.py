@@ -163,6 +163,25 @@ def test_the_fixture_works_in_a_readers_project(
     done.stdout.fnmatch_lines(["*LeakError: 1,* bytes per call stay behind:*"])
 
 
+@pytest.mark.parametrize(("option", "failed"), [("no:logging", 0), ("logging", 1)])
+def test_a_route_that_logs_needs_pytest_to_keep_no_records(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, option: str, failed: int
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(
+        leak_detector=Path(leak_detector.__file__).read_text(encoding="utf-8"),
+        conftest='pytest_plugins = ["leak_detector"]',
+        test_reader="""
+            import logging
+
+            def test_logs(no_leak):
+                no_leak(lambda: logging.warning("a request"), warmup=10, calls=80)
+        """,
+    )
+    done = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", "-p", option)
+    done.assert_outcomes(passed=1 - failed, failed=failed)
+
+
 def test_the_fixture_is_the_assertion() -> None:
     assert leak_detector.no_leak.__wrapped__() is assert_no_leak  # type: ignore[attr-defined]
 

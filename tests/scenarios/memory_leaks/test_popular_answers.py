@@ -89,6 +89,13 @@ def test_an_exception_without_its_traceback_lets_go_of_the_frame() -> None:
     assert gone() is not None
     error.with_traceback(None)
     assert gone() is None
+
+    context, gone = fail()
+    outer = ValueError("raised while the first was handled")
+    outer.__context__ = context
+    outer.with_traceback(None)
+    assert gone() is not None  # the context keeps its frames
+    del context, outer
     error, gone = fail()
     traceback.clear_frames(error.__traceback__)
     assert gone() is None

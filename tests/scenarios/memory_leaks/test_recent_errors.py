@@ -61,6 +61,16 @@ def test_the_same_type_at_another_place_is_another_kind() -> None:
     assert [one.count for one in errors] == [1, 1]
 
 
+def test_the_same_line_of_a_library_reached_by_another_line_is_another_kind() -> None:
+    errors = RecentErrors()
+    record(errors, 2)
+    try:
+        fail(2)
+    except ValueError as error:
+        errors.record(error)
+    assert [one.count for one in errors] == [1, 1]
+
+
 def test_the_kind_idle_longest_goes_first() -> None:
     errors = RecentErrors(maxlen=2)
     record(errors, 1)

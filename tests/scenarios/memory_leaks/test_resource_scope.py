@@ -2,6 +2,7 @@
 
 import gc
 import logging
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -59,6 +60,47 @@ def test_what_is_released_while_its_finalizer_runs_is_not_forgotten() -> None:
     ledger._forgotten.append((lease.number, "conn"))  # as a finalizer does that was quicker
     assert list(ledger.forgotten()) == []
     assert not finalizer.alive
+
+
+def test_what_another_thread_collected_first_is_no_error() -> None:
+    class Raced(deque[tuple[int, str]]):
+        def popleft(self) -> tuple[int, str]:
+            self.clear()  # the other thread comes between the look and the step
+            return super().popleft()
+
+    ledger: Ledger[str] = Ledger()
+    ledger._forgotten = Raced([(0, "conn")])
+    assert list(ledger.forgotten()) == []
+
+
+def test_a_report_that_raises_loses_no_connection(pool: ConnectionPool) -> None:
+    def report(_: str) -> None:
+        raise OSError("the log is full")
+
+    guard = PoolGuard(pool, report=report)
+    leases = [guard.checkout(), guard.checkout()]
+    leases.clear()
+    for _ in range(2):
+        with pytest.raises(OSError, match="the log is full"):
+            guard.checkout()
+    with guard.connection(), guard.connection():  # both places are there
+        pass
+
+
+def test_a_block_allows_what_the_pools_own_block_does(pool: ConnectionPool) -> None:
+    for borrow in (pool.connection, PoolGuard(pool).connection):
+        with suppress(ZeroDivisionError), borrow() as conn:
+            conn.execute("CREATE TABLE IF NOT EXISTS parts (n int)")
+            conn.commit()
+            conn.execute("INSERT INTO parts VALUES (1)")
+            conn.rollback()
+            conn.execute("INSERT INTO parts VALUES (2)")
+            conn.commit()
+            conn.execute("INSERT INTO parts VALUES (3)")
+            raise ZeroDivisionError
+    with pool.connection() as conn:
+        assert conn.execute("SELECT n FROM parts").fetchall() == [(2,), (2,)]
+    assert available(pool) == 2
 
 
 def test_a_forgotten_connection_is_replaced_and_told(pool: ConnectionPool) -> None:
@@ -169,6 +211,7 @@ async def test_the_same_under_asyncio(postgres_url: str) -> None:
         guard = AsyncPoolGuard(pool)
         with suppress(ZeroDivisionError):
             async with guard.connection() as conn:
+                await conn.commit()
                 await conn.execute("CREATE TABLE kept (n int)")
                 raise ZeroDivisionError
         async with guard.connection() as conn:

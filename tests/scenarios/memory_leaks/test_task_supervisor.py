@@ -68,6 +68,43 @@ async def test_a_caller_cancelled_while_it_waits_starts_nothing_and_takes_no_pla
         await tasks.spawn(release.wait())
 
 
+async def test_what_is_no_coroutine_takes_no_place() -> None:
+    async with BackgroundTasks(limit=1) as tasks:
+        with pytest.raises(TypeError, match="coroutine"):
+            await tasks.spawn(print)  # type: ignore[arg-type]  # the bad input
+        async with asyncio.timeout(5):
+            await tasks.spawn(asyncio.sleep(0))
+
+
+async def test_cancelled_at_the_end_of_the_block_it_cancels_and_awaits_what_runs() -> None:
+    ended: list[str] = []
+    started, ending = asyncio.Event(), asyncio.Event()
+    tasks = BackgroundTasks(1)
+
+    async def work() -> None:
+        try:
+            started.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("work")
+
+    async def serve() -> None:
+        async with tasks:
+            await tasks.spawn(work())
+            await started.wait()
+            ending.set()
+
+    serving = asyncio.create_task(serve())
+    await ending.wait()
+    await asyncio.sleep(0)  # now it waits for its task
+    gc.collect()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert (ended, len(tasks)) == (["work"], 0)
+
+
 async def test_an_error_is_told_and_frees_its_place() -> None:
     told: list[str] = []
 

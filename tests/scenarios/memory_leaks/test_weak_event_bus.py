@@ -3,6 +3,7 @@
 import functools
 import gc
 import weakref
+from collections.abc import Callable
 
 import blinker
 import pytest
@@ -147,6 +148,30 @@ def test_a_function_of_a_module_is_held_weakly() -> None:
     HEARD.clear()
 
 
+def wrapped(function: Callable[[object], None]) -> Callable[[object], None]:
+    @functools.wraps(function)
+    def call(value: object) -> None:
+        function(value)
+
+    return call
+
+
+@wrapped
+def hear_decorated(value: object) -> None:
+    HEARD.append(value)
+
+
+def test_a_wrapper_counts_as_its_modules_only_where_the_module_holds_it() -> None:
+    bus = EventBus()
+    bus.subscribe("price", hear_decorated)
+    with pytest.raises(TypeError, match="dies at once"):
+        bus.subscribe("price", wrapped(hear_globally))
+    gc.collect()
+    assert bus.emit("price", 1) == 1
+    assert HEARD == [1]
+    HEARD.clear()
+
+
 class Hearer:
     def __call__(self, value: object) -> None:
         HEARD.append(value)
@@ -168,6 +193,17 @@ def test_what_would_be_gone_at_once_is_refused_and_may_be_held(listener: object)
     assert bus._topics == {}
     bus.subscribe("price", listener, strong=True)  # type: ignore[arg-type]
     assert len(bus) == 1
+
+
+async def hear_later(_: object) -> None: ...
+
+
+@pytest.mark.parametrize("listener", [hear_later, functools.partial(hear_later, 1)])
+def test_a_coroutine_function_is_refused_as_nobody_would_await_it(listener: object) -> None:
+    bus = EventBus()
+    with pytest.raises(TypeError, match="cannot await"):
+        bus.subscribe("price", listener, strong=True)  # type: ignore[arg-type]
+    assert bus._topics == {}
 
 
 def test_an_object_without_weak_references_is_refused() -> None:
