@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog import cards, contracts
+from catalog.expand import read_context
 from catalog.load import load, slug
 from catalog.markdown import Document, Heading, anchors, fences, prose, read_document, sections
 from catalog.model import Catalog, Change, Question, Scenario, Status
@@ -77,7 +78,10 @@ def check(catalog: Catalog, root: Path) -> list[Problem]:
 def open_in_drafts(root: Path) -> list[Problem]:
     """Give what each draft still lacks before it can be complete."""
     catalog, _ = load(root, drafts=True)
-    return sorted(set(_pages(catalog, root, Status.DRAFT)))
+    context = read_context(root, catalog)
+    drafts = [one.id for one in catalog.scenarios if one.status is Status.DRAFT]
+    old = [problem for name in drafts for problem in contracts.stale(name, context)]
+    return sorted({*_pages(catalog, root, Status.DRAFT), *old})
 
 
 def _pages(catalog: Catalog, root: Path, status: Status) -> Iterator[Problem]:

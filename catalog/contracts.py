@@ -9,7 +9,7 @@ from pathlib import Path
 
 from catalog.expand import Context, Expanded, expand, read_context, source_pages
 from catalog.markdown import read_document
-from catalog.model import Catalog
+from catalog.model import Catalog, Status
 from catalog.problem import Problem
 from catalog.results import read_verified
 from catalog.snippets import Snippet
@@ -319,6 +319,14 @@ def _shown(snippet: Snippet, expanded: dict[str, Expanded], context: Context) ->
 # evidence ----------------------------------------------------------------------------------------
 
 
+def stale(name: str, context: Context) -> Iterator[Problem]:
+    """Say why a scenario's recorded result is out of date; nothing when it is not."""
+    result = context.results.by_scenario.get(name)
+    for reason in is_stale(result.model_dump(), context.root) if result else ():
+        mend = f"make evidence SCENARIO={name}"
+        yield Problem(f"evidence/results/{name}.json", 1, f"is out of date: {reason}", mend)
+
+
 def _evidence(pages: Iterable[Expanded], context: Context) -> Iterator[Problem]:
     """Check that every result is fresh, and that nothing was measured for nothing."""
     shown = list(pages)
@@ -327,11 +335,11 @@ def _evidence(pages: Iterable[Expanded], context: Context) -> Iterator[Problem]:
     written = {
         scenario.id for scenario in context.catalog.scenarios if context.catalog.has_page(scenario)
     }
+    drafts = {one.id for one in context.catalog.scenarios if one.status is Status.DRAFT}
     for name, result in context.results.by_scenario.items():
         path = f"evidence/results/{name}.json"
-        again = f"make evidence SCENARIO={name}"
-        for reason in is_stale(result.model_dump(), context.root):
-            yield Problem(path, 1, f"is out of date: {reason}", again)
+        if name not in drafts:
+            yield from stale(name, context)
         if name not in written:
             continue
         text = (context.root / path).read_text(encoding="utf-8").split("\n")

@@ -15,6 +15,7 @@ import pytest
 from catalog import site as building
 from catalog import stage as staging
 from catalog.__main__ import INTERRUPTED, main
+from catalog.check import open_in_drafts
 from catalog.contracts import check
 from catalog.expand import Context, badge, expand, read_context
 from catalog.load import load
@@ -609,3 +610,11 @@ def test_stale_and_unused_results_and_unshown_snippets_are_found(repo: Path) -> 
         "section 'inner' is on no page",
     ):
         assert any(what in problem for problem in found), what
+
+
+def test_an_old_result_of_a_draft_is_listed_and_fails_nothing(repo: Path) -> None:
+    draft = FRONT.replace("page-type: scenario\n", "page-type: scenario\nstatus: draft\n")
+    (repo / PAGE).write_text(f"{draft}\n## Problem\n\nBad.\n", encoding="utf-8")
+    catalog, _ = load(repo, environ={})
+    assert not any("is out of date" in str(problem) for problem in check(catalog, repo))
+    assert any("is out of date" in str(problem) for problem in open_in_drafts(repo))
