@@ -26,7 +26,7 @@ from snippets.bulk_upload.csv_validator import Ok, read_header, split_lines, val
 from snippets.bulk_upload.stream_consumer import StreamConsumer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from evidence.harness import Run
 
@@ -85,7 +85,8 @@ def copy_bytes(db: Db, data: Input) -> None:
 
 def copy_rows(db: Db, data: Input) -> None:
     """COPY with one Python tuple a row."""
-    with db.cursor().copy("COPY products FROM STDIN") as copy:
+    statement = "COPY products (tenant, sku, name, price, stock) FROM STDIN"
+    with db.cursor().copy(statement) as copy:
         for row in data.tuples:
             copy.write_row(row)
 
@@ -96,7 +97,11 @@ def staging_merge(db: Db, data: Input, batch: int = 5000, rows: int = ROWS) -> N
     for at in range(0, rows, batch):
         with db.transaction():
             merge.load(
-                db, data.rows[at : min(rows, at + batch)], import_id=import_id, tenant="acme"
+                db,
+                data.rows[at : min(rows, at + batch)],
+                import_id=import_id,
+                tenant="acme",
+                import_no=1,
             )
 
 
@@ -129,15 +134,22 @@ def parse(
     header: bytes, blocks: "Iterator[bytes]", line: int, at: int
 ) -> "Iterator[import_worker.Parsed]":
     """Wire the validator, as import_worker.tools does."""
-    places = read_header(header, COLUMNS)
-    for it in validate(split_lines(blocks), COLUMNS, places, line=line, offset=at):
+    indexes = read_header(header, COLUMNS)
+    for it in validate(split_lines(blocks), COLUMNS, indexes, line=line, offset=at):
         assert isinstance(it, Ok)
         yield import_worker.Parsed(it.line, it.end, it.values, None)
 
 
-def load(db: Db, rows: Any, import_id: str, tenant: str) -> tuple[int, int, int]:  # noqa: ANN401
+def load(
+    db: Db,
+    rows: Any,  # noqa: ANN401
+    import_id: str,
+    tenant: str,
+    no: int,
+) -> tuple[int, int, int, int]:
     """Wire the merge, as import_worker.tools does."""
-    return tuple(merge.load(db, rows, import_id=import_id, tenant=tenant))  # type: ignore[return-value]
+    told = merge.load(db, rows, import_id=import_id, tenant=tenant, import_no=no)
+    return tuple(told)  # type: ignore[return-value]
 
 
 def unnest(db: Db, data: Input) -> None:
@@ -158,14 +170,22 @@ def executemany(db: Db, data: Input) -> None:
         cur.executemany("INSERT INTO products VALUES (%s, %s, %s, %s, %s)", data.tuples)
 
 
-def to_sql(url: str, data: Input, method: str | None = None) -> None:
+def by_copy(table: Any, conn: Any, keys: list[str], rows: "Iterable[tuple[Any, ...]]") -> None:  # noqa: ANN401 - as pandas calls it
+    """Insert by COPY: pandas' guide offers such a callable as `method`."""
+    names = ", ".join(keys)
+    with conn.connection.cursor().copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def to_sql(url: str, data: Input, method: Any = None, rows: int = FEW) -> None:  # noqa: ANN401
     """pandas.to_sql; its documentation offers method='multi' to send several rows a statement."""
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     # A statement has at most 65,535 parameters.
     size = 5000 if method else None
-    data.frame[:FEW].to_sql(
+    data.frame[:rows].to_sql(
         "products", engine, if_exists="append", index=False, method=method, chunksize=size
     )
     engine.dispose()
@@ -196,6 +216,7 @@ def measure_loading(run: "Run", url: str, db: Db, data: Input) -> None:
         "executemany": (ROWS, partial(executemany, db, data)),
         "pandas.to_sql": (FEW, partial(to_sql, url, data)),
         "to_sql, multi": (FEW, partial(to_sql, url, data, "multi")),
+        "to_sql, COPY": (ROWS, partial(to_sql, url, data, by_copy, ROWS)),
         "INSERTs, one commit": (FEW, partial(one_transaction, db, data)),
         "row by row": (FEWEST, partial(row_by_row, db, data)),
     }

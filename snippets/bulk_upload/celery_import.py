@@ -59,7 +59,8 @@ def make_celery(  # noqa: PLR0913 - each is a decision of the caller
         bury: told the import and the reason when it is given up.
         visibility_timeout: seconds, well above the longest slice.
         retries: of one slice, after errors and killed workers alike.
-        pause: seconds before each of them.
+        pause: seconds before the first of them, at most; after errors it
+            doubles, and is random. A killed worker's retry waits just so long.
     """
     app = Celery("imports", broker=broker)
     app.conf.update(
@@ -78,7 +79,10 @@ def make_celery(  # noqa: PLR0913 - each is a decision of the caller
         shared=False,  # of this application only
         autoretry_for=(Exception,),
         max_retries=retries,
-        default_retry_delay=pause,
+        default_retry_delay=pause,  # after a killed worker
+        retry_backoff=pause,  # after an error
+        retry_backoff_max=visibility_timeout // 2,
+        retry_jitter=True,
     )
     def import_slice(import_id: str) -> None:
         if not run_slice(import_id):  # behind all the imports that wait
@@ -130,7 +134,8 @@ def build(broker: str, database_url: str) -> Celery:
     def bury(import_id: str, why: str) -> None:
         with psycopg.connect(database_url, autocommit=True) as conn:
             conn.execute(
-                "UPDATE imports SET state = 'failed', error = %s WHERE id = %s",
+                "UPDATE imports SET state = 'failed', error = %s WHERE id = %s"
+                " AND state IN ('queued', 'running')",
                 (why[:500], import_id),
             )
 

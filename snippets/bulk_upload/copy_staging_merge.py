@@ -14,10 +14,13 @@ finds all faults of all rows and keeps them with line, column and code; one
 merges the rows without a fault. Both see the whole batch at once, and both
 happen in the caller's transaction or not at all.
 
-The merge is an upsert: the same batch again changes nothing. Of two rows with
-one key in a batch the later good one counts, the earlier is rejected: ON
-CONFLICT DO UPDATE refuses to touch a row twice (error 21000). Rows are merged
-in the order of their key, so that two imports do not deadlock.
+The merge is an upsert: the same batch again changes nothing. Imports are
+numbered, and a row of a later import is never overwritten by an earlier one,
+which may be slower, or stand in line again: such a row is counted as stale.
+
+Of two rows with one key in a batch the later good one counts, the earlier is
+rejected: ON CONFLICT DO UPDATE refuses to touch a row twice (error 21000).
+Rows are merged in the order of their key, so that two imports do not deadlock.
 
 Needs PostgreSQL 16 (pg_input_is_valid). Time: O(rows), about three times that
 of a bare COPY, and two statements a batch: 5,000 to 50,000 rows is right.
@@ -45,6 +48,7 @@ CREATE TABLE IF NOT EXISTS products (
     name text NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     price numeric(12, 2) NOT NULL CHECK (price >= 0),
     stock int NOT NULL CHECK (stock >= 0),
+    import_no bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, sku));
 CREATE TABLE IF NOT EXISTS rejects (
     import_id uuid NOT NULL,
@@ -100,13 +104,16 @@ WITH good AS (
     SELECT %(import_id)s, line, 'sku', 'duplicate', sku
     FROM good WHERE later IS NOT NULL
 ), merged AS (
-    INSERT INTO products AS p (tenant, sku, name, price, stock)
-    SELECT %(tenant)s, sku, name, price::numeric, stock::int
+    INSERT INTO products AS p (tenant, sku, name, price, stock, import_no)
+    SELECT %(tenant)s, sku, name, price::numeric, stock::int, %(import_no)s
     FROM good WHERE later IS NULL ORDER BY sku
     ON CONFLICT (tenant, sku) DO UPDATE
-    SET name = excluded.name, price = excluded.price, stock = excluded.stock
+    SET name = excluded.name, price = excluded.price, stock = excluded.stock,
+        import_no = excluded.import_no
+    WHERE p.import_no <= excluded.import_no  -- a later import keeps its row
     RETURNING (xmax = 0) AS inserted)
-SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted)
+SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted),
+       (SELECT count(*) FROM good WHERE later IS NULL) - count(*)
 FROM merged
 """
 # --8<-- [end:merge]
@@ -114,17 +121,26 @@ FROM merged
 
 # --8<-- [start:load]
 class LoadReport(NamedTuple):
-    """What became of a batch; the three add up to its rows."""
+    """What became of a batch; the four add up to its rows."""
 
     inserted: int
     updated: int
     rejected: int
+    stale: int
+    """Good rows whose key a later import has written already."""
 
 
 def load(
-    conn: Connection, rows: Iterable[Row], *, import_id: str, tenant: str
+    conn: Connection,
+    rows: Iterable[Row],
+    *,
+    import_id: str,
+    tenant: str,
+    import_no: int,
 ) -> LoadReport:
     """Load rows within the caller's transaction.
+
+    `import_no` grows from import to import; the higher one keeps its rows.
 
     `line` identifies a row within its import: a line that is already among
     the rejects of this import stays rejected.
@@ -139,12 +155,13 @@ def load(
             for row in rows:
                 copy.write_row(row)
                 total += 1
-        who = {"import_id": import_id, "tenant": tenant}
+        who = {"import_id": import_id, "tenant": tenant, "import_no": import_no}
         cur.execute(JUDGE, who)
         cur.execute(MERGE, who)
-        inserted, updated = cur.fetchone() or (0, 0)
+        inserted, updated, stale = cur.fetchone() or (0, 0, 0)
         cur.execute("DELETE FROM staging")
-    return LoadReport(inserted, updated, total - inserted - updated)
+    bad = total - inserted - updated - stale
+    return LoadReport(inserted, updated, bad, stale)
 
 
 # --8<-- [end:load]
@@ -156,8 +173,8 @@ def copy_in(
 ) -> int:
     """Pass blocks of a file on to COPY ... FROM STDIN; give the rows stored.
 
-    For files you wrote: one bad value refuses them all. From PostgreSQL 18,
-    `WITH (FORMAT csv, ON_ERROR ignore, REJECT_LIMIT 50)` skips up to 50 values
+    For files you wrote: one bad value refuses them all. `ON_ERROR ignore`
+    (PostgreSQL 17), with `REJECT_LIMIT 50` (18) at most 50 times, skips values
     that do not fit their type, but neither a CHECK nor a UNIQUE violation.
     """
     with conn.cursor() as cur:
@@ -170,7 +187,7 @@ def copy_in(
 
 # --8<-- [start:demo]
 def main() -> None:
-    """Load three good rows and five bad ones, then the same again."""
+    """Load good and bad rows, then the same again, then as an older import."""
     url = os.environ.get("DATABASE_URL") or "postgresql://127.0.0.1/nothing"
     rows: list[Row] = [
         (2, "B-1", "Bolt", "0.10", "500"),
@@ -187,8 +204,10 @@ def main() -> None:
         with psycopg.connect(url, connect_timeout=5) as conn:
             conn.execute("SET search_path = pg_temp")  # leaves nothing behind
             conn.execute(SCHEMA)
-            for _ in range(2):
-                report = load(conn, rows, import_id=import_id, tenant="acme")
+            for no in (2, 2, 1):
+                report = load(
+                    conn, rows, import_id=import_id, tenant="acme", import_no=no
+                )
                 print(report)
             for reject in conn.execute("SELECT * FROM rejects ORDER BY line"):
                 print("line {1}: {2} {3} {4!r}".format(*reject))

@@ -12,14 +12,17 @@
 Structure only: bytes that are not UTF-8, NUL, quotes that never close, too
 many or too few fields, records without end. Whether "12,50" is a price is
 asked once for a whole batch in the database, or here through `rules` where
-SQL cannot say it. A bad record costs one record, never the file.
+SQL cannot say it. A bad record costs its first line, never the file; what
+follows that line is read again, so a line that stood inside a broken cell may
+be taken as a row.
 
 `csv.reader` without `strict=True` takes a quote that never closes as data: it
 merges the lines that follow, and rows vanish without an error.
 
 Memory: one record, at most `MAX_RECORD` bytes. Time: O(bytes); a line is read
 again at most `MAX_LINES` times, when a quote before it did not close.
-Line numbers count records, as a spreadsheet does; the header is line 1.
+Line numbers count records, as a spreadsheet does, not line ends as `sed` does;
+the header is line 1.
 
 Source: RFC 4180, https://www.rfc-editor.org/rfc/rfc4180; Python's csv module,
 https://docs.python.org/3/library/csv.html
@@ -32,6 +35,7 @@ from dataclasses import dataclass
 
 MAX_RECORD = 64 * 1024  # bytes; csv itself stops at 131,072 characters a field
 MAX_LINES = 100  # lines of one record, line ends inside quotes included
+MAX_EMPTY = 1_000  # empty lines in a row; each one more is a reject
 SHOWN = 100  # characters of a refused value that are kept
 BOM = b"\xef\xbb\xbf"
 
@@ -92,7 +96,7 @@ def split_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 # --8<-- [start:header]
 def read_header(line: bytes, columns: Sequence[str]) -> tuple[int, ...]:
-    """Give the place of each expected column in the file.
+    """Give the index of each expected column in the file.
 
     Columns may stand in any order; case and surrounding spaces do not count.
 
@@ -136,7 +140,7 @@ def _fault(pointer: str, detail: str) -> dict[str, str]:
 def validate(  # noqa: PLR0913 - where it goes on, and what is asked
     lines: Iterable[bytes],
     columns: Sequence[str],
-    places: Sequence[int],
+    indexes: Sequence[int],
     *,
     line: int = 2,
     offset: int = 0,
@@ -147,13 +151,14 @@ def validate(  # noqa: PLR0913 - where it goes on, and what is asked
     Args:
         lines: the lines after the header, or after an earlier record's `end`.
         columns: the names of the expected columns.
-        places: where each of them is, from `read_header`.
+        indexes: where each of them is, from `read_header`.
         line: number of the first record in `lines`; 2 follows the header.
         offset: offset of its first byte in the file.
         rules: by column, what a value must satisfy; SQL does this in bulk.
     """
     source = _Source(lines, offset)
     reader = csv.reader(source, strict=True)
+    empty = 0
     while True:
         try:
             cells = next(reader)
@@ -167,12 +172,14 @@ def validate(  # noqa: PLR0913 - where it goes on, and what is asked
             yield Reject(line, source.end, "", code, _shown(raw))
         else:
             raw = source.accept()
+            empty = 0 if cells else empty + 1
             if not cells:  # an empty line, often the last one
-                pass
+                if empty > MAX_EMPTY:  # a bomb of them must be seen
+                    yield Reject(line, source.end, "", "empty", "")
             elif len(cells) != len(columns):
                 yield Reject(line, source.end, "", "columns", _shown(raw))
             else:
-                values = tuple(cells[place] for place in places)
+                values = tuple(cells[index] for index in indexes)
                 yield _judge(line, source.end, columns, values, rules or {})
         line += 1
         # --8<-- [end:validate]
@@ -187,7 +194,8 @@ def _judge(
 ) -> Ok | Reject:
     for column, value in zip(columns, values, strict=True):
         if "\0" in value:  # PostgreSQL's text has no such character
-            return Reject(line, end, column, "nul", value[:SHOWN])
+            shown = value[:SHOWN].replace("\0", "\ufffd")
+            return Reject(line, end, column, "nul", shown)
         if column in rules and not rules[column](value):
             return Reject(line, end, column, "rule", value[:SHOWN])
     return Ok(line, end, values)
@@ -274,8 +282,8 @@ def main() -> None:
     """Read a file with three faults, then the same without strict=True."""
     columns = ("sku", "name", "price")
     header, *lines = split_lines([FILE])
-    places = read_header(header, columns)
-    for found in validate(lines, columns, places, offset=len(header)):
+    indexes = read_header(header, columns)
+    for found in validate(lines, columns, indexes, offset=len(header)):
         if isinstance(found, Ok):
             print(f"line {found.line} ok      {found.values}")
         else:

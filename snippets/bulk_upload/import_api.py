@@ -58,6 +58,7 @@ from starlette.requests import ClientDisconnect
 BLOCK = 256 * 1024  # bytes
 MAX_BYTES = 1024**3  # of a file, unpacked
 MAX_KEY = 255  # characters
+STALLED = 5.0  # seconds without a batch, after which no time left is told
 
 Connection = psycopg.AsyncConnection[Any]
 Pool = AsyncConnectionPool[Connection]
@@ -69,6 +70,7 @@ CheckHeader = Callable[[bytes], list[dict[str, str]]]
 SCHEMA: LiteralString = """
 CREATE TABLE IF NOT EXISTS imports (
     id uuid PRIMARY KEY,
+    no bigint GENERATED ALWAYS AS IDENTITY,
     tenant text NOT NULL,
     idempotency_key text NOT NULL,
     sha256 bytea,
@@ -80,6 +82,7 @@ CREATE TABLE IF NOT EXISTS imports (
     inserted bigint NOT NULL DEFAULT 0,
     updated bigint NOT NULL DEFAULT 0,
     rejected bigint NOT NULL DEFAULT 0,
+    stale bigint NOT NULL DEFAULT 0,
     error text,
     touched timestamptz NOT NULL DEFAULT now(),
     UNIQUE (tenant, idempotency_key));
@@ -97,7 +100,8 @@ CREATE TABLE IF NOT EXISTS rejects (
     PRIMARY KEY (import_id, line, "column"));
 """
 SHOW: LiteralString = """
-SELECT id, state, bytes_total, bytes_done, inserted, updated, rejected, error
+SELECT id, state, bytes_total, bytes_done, line, inserted, updated, rejected,
+       stale, error
 FROM imports WHERE id = %s AND tenant = %s
 """
 # --8<-- [end:schema]
@@ -137,7 +141,10 @@ async def unpacked(request: Request) -> AsyncIterator[bytes]:
         packed = data
         while packed:
             # At most one block at a time leaves a bomb, however small it is.
-            piece = gzip.decompress(packed, BLOCK) if gzip else packed
+            try:
+                piece = gzip.decompress(packed, BLOCK) if gzip else packed
+            except zlib.error:
+                raise ProblemError(422, "the body is no gzip") from None
             packed = gzip.unconsumed_tail if gzip else b""
             if gzip and gzip.unused_data:  # a second member: not to be lost
                 raise ProblemError(422, "more data follows the gzip stream")
@@ -240,11 +247,14 @@ async def accept(
     if not total:
         raise ProblemError(422, "the file is empty")
     async with pool.connection() as conn, conn.transaction():
-        await conn.execute(
+        cur = await conn.execute(
             "UPDATE imports SET state = 'queued', bytes_total = %s,"
-            " sha256 = %s, touched = now() WHERE id = %s",
+            " sha256 = %s, touched = now()"
+            " WHERE id = %s AND state = 'receiving'",
             (total, digest.digest(), import_id),
         )
+        if not cur.rowcount:  # the same, behind its last block
+            raise ProblemError(409, "another upload has this Idempotency-Key")
         await enqueue(conn, import_id)
         # --8<-- [end:accept]
 
@@ -264,7 +274,7 @@ async def discard(pool: Pool, import_id: str) -> None:
 
 
 # --8<-- [start:post]
-def make_app(  # noqa: C901, PLR0913 - the parts that are yours
+def make_app(  # noqa: PLR0913 - the parts that are yours
     pool: Pool,
     *,
     who: Who,
@@ -313,10 +323,8 @@ def make_app(  # noqa: C901, PLR0913 - the parts that are yours
         else:
             try:
                 await accept(pool, import_id, data, check_header, enqueue)
-            except BaseException as error:  # also when the client goes away
+            except BaseException:  # also when the client goes away
                 await asyncio.shield(discard(pool, import_id))
-                if isinstance(error, zlib.error):
-                    raise ProblemError(422, "the body is no gzip") from None
                 raise
         place = f"/imports/{import_id}"
         return JSONResponse({"id": import_id}, 202, {"Location": place})
@@ -358,11 +366,17 @@ def _watch(  # noqa: C901 - six small routes
     ) -> AsyncIterator[ServerSentEvent]:
         told: dict[str, Any] = {}
         meter = new_meter(found["bytes_total"])
+        seen, moved = -1, 0.0
         while True:
-            if found != told:
-                told = found
-                share = meter.update(told["bytes_done"], time.monotonic())
-                data = {**told, "fraction": share, "eta": meter.eta()}
+            now = time.monotonic()
+            if found["bytes_done"] != seen:
+                seen, moved = found["bytes_done"], now
+                share, eta = meter.update(seen, now), meter.eta()
+            elif now > moved + STALLED:
+                eta = None  # the last speed is no longer true
+            data = {**found, "fraction": share, "eta": eta}
+            if data != told:
+                told = data
                 yield ServerSentEvent(event="progress", data=data, retry=1000)
             if told["state"] in ENDED:
                 return  # the page closes its EventSource: see PAGE
@@ -397,23 +411,23 @@ async def reject_lines(pool: Pool, import_id: str) -> AsyncIterator[str]:
     out = io.StringIO()
     write = csv.writer(out).writerow
     write(("line", "column", "code", "value"))
-    async with (
-        pool.connection() as conn,
-        conn.transaction(),
-        conn.cursor(name="rejects") as cur,
-    ):
-        await cur.execute(
-            'SELECT line, "column", code, value FROM rejects'
-            " WHERE import_id = %s ORDER BY 1, 2",
-            (import_id,),
-        )
-        async for line, column, code, value in cur:
+    rows: list[tuple[Any, ...]] = [(0, "")]
+    while rows:
+        # A page at a time: a slow reader must not hold a connection.
+        async with pool.connection() as conn:
+            cur = await conn.execute(
+                'SELECT line, "column", code, value FROM rejects'
+                ' WHERE import_id = %s AND (line, "column") > (%s, %s)'
+                " ORDER BY 1, 2 LIMIT 1000",
+                (import_id, *rows[-1][:2]),
+            )
+            rows = await cur.fetchall()
+        for line, column, code, value in rows:
             risky = value[:1] in "=+-@\t\r" and value
             write((line, column, code, f"'{value}" if risky else value))
-            yield out.getvalue()
-            out.seek(0)
-            out.truncate()
-    yield out.getvalue()
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
     # --8<-- [end:watch]
 
 

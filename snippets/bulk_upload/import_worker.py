@@ -56,7 +56,10 @@ class Parsed(NamedTuple):
 
 
 Parse = Callable[[bytes, Iterable[bytes], int, int], Iterator[Parsed]]
-Load = Callable[[Connection, Sequence[Row], str, str], tuple[int, int, int]]
+# Rows, import, tenant, number: inserted, updated, rejected, stale.
+Load = Callable[
+    [Connection, Sequence[Row], str, str, int], tuple[int, int, int, int]
+]
 
 
 class Lease(Protocol):
@@ -75,16 +78,22 @@ class OvertakenError(RuntimeError):
 
 
 # --8<-- [start:read]
-def read_from(conn: Connection, import_id: str, at: int) -> Iterator[bytes]:
-    """Yield the stored file from byte `at` on, one block in memory."""
-    while True:
+def read_from(
+    conn: Connection, import_id: str, at: int, total: int
+) -> Iterator[bytes]:
+    """Yield the stored file from byte `at` on, one block in memory.
+
+    Raises:
+        ValueError: the file ends before byte `total`.
+    """
+    while at < total:
         row = conn.execute(
             "SELECT at, body FROM import_blocks WHERE import_id = %s"
             " AND at <= %s ORDER BY at DESC LIMIT 1",
             (import_id, at),
         ).fetchone()
         if row is None or at >= row[0] + len(row[1]):
-            return
+            raise ValueError(f"the block with byte {at} is missing")
         yield row[1][at - row[0] :]
         at = row[0] + len(row[1])
 
@@ -120,18 +129,18 @@ def run_slice(  # noqa: PLR0913 - each is a decision of the caller
     start = conn.execute(
         "UPDATE imports SET state = 'running' WHERE id = %s"
         " AND state IN ('queued', 'running')"
-        " RETURNING tenant, bytes_done, line, rejected",
+        " RETURNING tenant, bytes_done, line, rejected, bytes_total, no",
         (import_id,),
     ).fetchone()
     if start is None:  # cancelled, or ended long ago
         conn.execute(FREE, (import_id,))
         return True
-    tenant, place, line, rejected = start
+    tenant, place, line, rejected, total, no = start
     try:
-        first = next(read_from(conn, import_id, 0), b"")
+        first = next(read_from(conn, import_id, 0, total), b"")
         header = next(iter(first.splitlines(keepends=True)), b"")
         place = max(place, len(header))
-        blocks = read_from(conn, import_id, place)
+        blocks = read_from(conn, import_id, place, total)
         records = parse(header, blocks, line + 1, place)
         old = start[1]
         while found := list(islice(records, batch)):
@@ -139,6 +148,7 @@ def run_slice(  # noqa: PLR0913 - each is a decision of the caller
                 conn,
                 import_id,
                 tenant,
+                no,
                 old,
                 found=found,
                 lease=lease,
@@ -166,6 +176,7 @@ def _commit(  # noqa: PLR0913 - all that one transaction needs
     conn: Connection,
     import_id: str,
     tenant: str,
+    no: int,
     old: int,
     *,
     found: Sequence[Parsed],
@@ -176,7 +187,7 @@ def _commit(  # noqa: PLR0913 - all that one transaction needs
     rows = [(p.line, *p.values) for p in found if p.values is not None]
     faults = [(import_id, p.line, *p.fault) for p in found if p.fault]
     with conn.transaction():
-        inserted, updated, bad = load(conn, rows, import_id, tenant)
+        inserted, updated, bad, stale = load(conn, rows, import_id, tenant, no)
         conn.cursor().executemany(
             "INSERT INTO rejects VALUES (%s, %s, %s, %s, %s)"
             " ON CONFLICT DO NOTHING",
@@ -186,9 +197,9 @@ def _commit(  # noqa: PLR0913 - all that one transaction needs
         moved = conn.execute(
             "UPDATE imports SET bytes_done = %s, line = %s,"
             " inserted = inserted + %s, updated = updated + %s,"
-            " rejected = rejected + %s"
+            " rejected = rejected + %s, stale = stale + %s"
             " WHERE id = %s AND bytes_done = %s AND state = 'running'",
-            (found[-1].end, found[-1].line, inserted, updated, bad,
+            (found[-1].end, found[-1].line, inserted, updated, bad, stale,
              import_id, old),
         )  # fmt: skip
         if not moved.rowcount:
@@ -224,6 +235,23 @@ WHERE jobs.dead AND jobs.payload ->> 'import_id' = imports.id::text
 """
 
 
+def redrive(conn: Connection, import_id: str) -> bool:
+    """Let a dead import go on where it stood, once its cause is mended."""
+    with conn.transaction():
+        job = conn.execute(
+            "UPDATE jobs SET dead = false, attempts = 0, error = NULL,"
+            " due = now() WHERE dead AND payload ->> 'import_id' = %s",
+            (import_id,),
+        )
+        if job.rowcount:  # `dead = false` alone: the worker would drop it
+            conn.execute(
+                "UPDATE imports SET state = 'queued', error = NULL"
+                " WHERE id = %s AND state = 'failed'",
+                (import_id,),
+            )
+    return bool(job.rowcount)
+
+
 # --8<-- [start:work]
 def work(  # noqa: PLR0913 - each is a decision of the caller
     url: str,
@@ -237,16 +265,24 @@ def work(  # noqa: PLR0913 - each is a decision of the caller
     """Work off imports until `stop` is set, at the next commit.
 
     Wired with copy_staging_merge.py, csv_validator.py, skip_locked_queue.py
-    beside this file. The lease, in seconds, must outlast one batch.
+    beside this file. The lease, in seconds, must be several batches long: a
+    batch that outlasts it is undone as soon as somebody else has claimed.
     """
     import skip_locked_queue as queue
 
+    reap_at = time.monotonic()
     with psycopg.connect(url, autocommit=True) as conn:
+        # A batch that waits for a lock fails, with a reason, within its lease.
+        wait = f"{int(lease * 500)}ms"
+        conn.execute("SELECT set_config('lock_timeout', %s, false)", (wait,))
         while not stop.is_set():
+            if time.monotonic() >= reap_at:  # also while there is work
+                reap_at = time.monotonic() + 60
+                with conn.transaction():
+                    queue.reap(conn)
+                    conn.execute(BURY)
             jobs = queue.claim(conn, "import", lease=lease)
             if not jobs:
-                if queue.reap(conn):
-                    conn.execute(BURY)
                 stop.wait(idle)
                 continue
             (job,) = jobs
@@ -265,9 +301,9 @@ def work(  # noqa: PLR0913 - each is a decision of the caller
                 print(f"dropped, somebody else has it: {why}", file=sys.stderr)
             except psycopg.DatabaseError as error:
                 # With a dead connection this raises: let a supervisor restart.
-                with suppress(queue.LeaseLostError):
+                with suppress(queue.LeaseLostError), conn.transaction():
                     queue.fail(conn, job, str(error))
-                conn.execute(BURY)
+                    conn.execute(BURY)
 
 
 def _over(stop: threading.Event, ends: float) -> bool:
@@ -292,8 +328,8 @@ def tools() -> dict[str, Any]:
         header: bytes, blocks: Iterable[bytes], line: int, at: int
     ) -> Iterator[Parsed]:
         lines = split_lines(blocks)
-        places = read_header(header, columns)
-        for it in validate(lines, columns, places, line=line, offset=at):
+        indexes = read_header(header, columns)
+        for it in validate(lines, columns, indexes, line=line, offset=at):
             if isinstance(it, Ok):
                 yield Parsed(it.line, it.end, it.values, None)
             else:
@@ -301,12 +337,16 @@ def tools() -> dict[str, Any]:
                 yield Parsed(it.line, it.end, None, fault)
 
     def load(
-        conn: Connection, rows: Sequence[Row], import_id: str, tenant: str
-    ) -> tuple[int, int, int]:
-        inserted, updated, rejected = load_batch(
-            conn, rows, import_id=import_id, tenant=tenant
+        conn: Connection,
+        rows: Sequence[Row],
+        import_id: str,
+        tenant: str,
+        no: int,
+    ) -> tuple[int, int, int, int]:
+        inserted, updated, rejected, stale = load_batch(
+            conn, rows, import_id=import_id, tenant=tenant, import_no=no
         )
-        return inserted, updated, rejected
+        return inserted, updated, rejected, stale
 
     return {"parse": parse, "load": load}
 
@@ -335,10 +375,10 @@ def main() -> None:
             yield Parsed(number, at, (raw.decode().strip(),), None)
 
     def load(
-        conn: Connection, rows: Sequence[Row], _id: str, _tenant: str
-    ) -> tuple[int, int, int]:
+        conn: Connection, rows: Sequence[Row], *_: object
+    ) -> tuple[int, int, int, int]:
         conn.cursor().executemany("INSERT INTO stored VALUES (%s, %s)", rows)
-        return len(rows), 0, 0
+        return len(rows), 0, 0, 0
 
     class Mortal:
         beats = 0
@@ -360,17 +400,18 @@ def main() -> None:
         with psycopg.connect(url, autocommit=True, connect_timeout=5) as conn:
             conn.execute("SET search_path = pg_temp")  # leaves nothing behind
             conn.execute("""
-                CREATE TABLE imports (id uuid, tenant text, state text,
+                CREATE TABLE imports (id uuid, no int, tenant text, state text,
                     bytes_total int, bytes_done int DEFAULT 0,
                     line int DEFAULT 1, inserted int DEFAULT 0,
-                    updated int DEFAULT 0, rejected int DEFAULT 0, error text);
+                    updated int DEFAULT 0, rejected int DEFAULT 0,
+                    stale int DEFAULT 0, error text);
                 CREATE TABLE import_blocks (import_id uuid, at int, body bytea);
                 CREATE TABLE rejects (import_id uuid, line int, c text,
                     code text, value text);
                 CREATE TABLE stored (line int PRIMARY KEY, sku text)""")
             conn.execute(
-                "INSERT INTO imports (id, tenant, state, bytes_total)"
-                " VALUES (%s, 'acme', 'queued', %s)",
+                "INSERT INTO imports (id, no, tenant, state, bytes_total)"
+                " VALUES (%s, 1, 'acme', 'queued', %s)",
                 (key, len(body)),
             )
             conn.execute(

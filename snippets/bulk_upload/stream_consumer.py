@@ -21,7 +21,7 @@ together with rows in a database: write an outbox row there, or take
 skip_locked_queue.py.
 
 A Redis without persistence forgets the queue when it restarts, and a failover
-may lose the last messages. Sorted by id: oldest first.
+may lose the last messages.
 
 Source: Redis documentation, Streams and XAUTOCLAIM,
 https://redis.io/docs/latest/commands/xautoclaim/
@@ -127,8 +127,9 @@ class StreamConsumer:
         return id_, fields
 
     def _deliveries(self, id_: str) -> int:
+        """Count them; 0 when the message is somebody else's by now."""
         rows: Any = self._redis.xpending_range(
-            self._stream, self._group, id_, id_, 1
+            self._stream, self._group, id_, id_, 1, self._name
         )
         return int(rows[0]["times_delivered"]) if rows else 0
 
@@ -138,6 +139,8 @@ class StreamConsumer:
         )
         if not mine:
             raise TakenOverError(id_)
+        # Not atomic with the look before: who loses the message in between
+        # takes it back, and both work on it. The effect must bear that.
         # JUSTID: the idle time starts anew, the deliveries do not count up.
         self._redis.xclaim(
             self._stream, self._group, self._name, 0, [id_], justid=True
@@ -145,7 +148,7 @@ class StreamConsumer:
 
     def _bury(self, id_: str, fields: Fields, why: str) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
-            dead: Any = {**fields, "id": id_, "error": why[:500]}
+            dead: Any = {**fields, "dead_id": id_, "dead_error": why[:500]}
             pipe.xadd(f"{self._stream}:dead", dead)
             pipe.xack(self._stream, self._group, id_)
             pipe.xdel(self._stream, id_)
@@ -189,7 +192,7 @@ def main() -> None:
                 while second.step():
                     pass
                 for _, fields in redis.xrange(f"{stream}:dead"):
-                    print(f"dead: {fields['file']}, {fields['error']}")
+                    print(f"dead: {fields['file']}, {fields['dead_error']}")
             finally:
                 redis.delete(stream, f"{stream}:dead")
     except (RedisError, ValueError) as error:

@@ -57,13 +57,13 @@ def store(
 def shown(db: Db, import_id: str) -> dict[str, Any]:
     """The state and the counts of an import."""
     row = db.execute(
-        "SELECT state, inserted, updated, rejected, bytes_done, bytes_total, error"
+        "SELECT state, inserted, updated, rejected, stale, bytes_done, bytes_total, error"
         " FROM imports WHERE id = %s",
         (import_id,),
     ).fetchone()
     assert row is not None
-    names = ("state", "inserted", "updated", "rejected", "bytes_done", "bytes_total", "error")
-    return dict(zip(names, row, strict=True))
+    names = "state inserted updated rejected stale bytes_done bytes_total error"
+    return dict(zip(names.split(), row, strict=True))
 
 
 def count(db: Db, table: str) -> int:

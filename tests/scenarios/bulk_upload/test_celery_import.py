@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from celery import Celery
+from celery.app import autoretry
 from celery.result import EagerResult
 from redis import Redis
 
@@ -53,6 +54,25 @@ def test_a_slice_that_fails_is_tried_again_and_given_up_in_the_end(redis_url: st
     assert buried.told == [("7", "RuntimeError('no')")]
 
 
+def test_the_pause_after_an_error_doubles_and_is_random_and_below_the_visibility_timeout(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+
+    def at_once(**options: object) -> int:
+        asked.append(options)
+        return 0
+
+    monkeypatch.setattr(autoretry, "get_exponential_backoff_interval", at_once)
+
+    def fails(_: str) -> bool:
+        raise RuntimeError("no")
+
+    assert run(make_celery(redis_url, fails, Buried(), retries=2, pause=7.0), "7").failed()
+    same = {"factor": 7, "maximum": 150, "full_jitter": True}
+    assert asked == [{**same, "retries": n} for n in range(3)]
+
+
 def test_a_killed_worker_is_configured_not_to_take_its_task_along(redis_url: str) -> None:
     app = make_celery(redis_url, lambda _: True, Buried(), visibility_timeout=77, retries=2)
     task = app.tasks["import_slice"]
@@ -82,6 +102,9 @@ def test_wired_it_leaves_an_import_to_whoever_overtook_it_and_buries_a_poison(
     def overtaken(*_: object, **__: object) -> bool:
         raise import_worker.OvertakenError
 
+    def broken(*_: object, **__: object) -> bool:
+        raise RuntimeError
+
     with monkeypatch.context() as patch:
         patch.setattr(import_worker, "run_slice", overtaken)
         assert run(build(redis_url, db_url), import_id).successful()
@@ -91,6 +114,12 @@ def test_wired_it_leaves_an_import_to_whoever_overtook_it_and_buries_a_poison(
     now = shown(db, import_id)
     assert now["state"] == "failed"
     assert "violates check constraint" in now["error"]
+    # A task that is given up late says nothing about an import that has ended.
+    db.execute("UPDATE imports SET state = 'cancelled', error = NULL")
+    with monkeypatch.context() as patch:
+        patch.setattr(import_worker, "run_slice", broken)
+        assert run(build(redis_url, db_url), import_id).failed()
+    assert (shown(db, import_id)["state"], shown(db, import_id)["error"]) == ("cancelled", None)
 
 
 def test_the_demo_takes_three_slices(

@@ -25,22 +25,22 @@ def stored(db: Db) -> dict[str, tuple[str, str, int]]:
     return {sku: (name, price, stock) for sku, name, price, stock in rows}
 
 
-def put(db: Db, import_id: str, *rows: Row) -> LoadReport:
+def put(db: Db, import_id: str, *rows: Row, no: int = 1) -> LoadReport:
     with db.transaction():
-        return load(db, rows, import_id=import_id, tenant="acme")
+        return load(db, rows, import_id=import_id, tenant="acme", import_no=no)
 
 
 def test_new_rows_are_inserted_and_known_ones_updated(db: Db, import_id: str) -> None:
-    assert put(db, import_id, (2, "A", "a", "1.5", "3")) == (1, 0, 0)
-    assert put(db, import_id, (3, "A", "b", "2", "4"), (4, "B", "b", "0", "0")) == (1, 1, 0)
+    assert put(db, import_id, (2, "A", "a", "1.5", "3")) == (1, 0, 0, 0)
+    assert put(db, import_id, (3, "A", "b", "2", "4"), (4, "B", "b", "0", "0")) == (1, 1, 0, 0)
     assert stored(db) == {"A": ("b", "2.00", 4), "B": ("b", "0.00", 0)}
 
 
 def test_the_same_batch_again_changes_nothing(db: Db, import_id: str) -> None:
     rows: list[Row] = [(2, "A", "a", "1", "1"), (3, "A", "z", "2", "2"), (4, "x", "", "-1", "z")]
-    assert put(db, import_id, *rows) == (1, 0, 2)
+    assert put(db, import_id, *rows) == (1, 0, 2, 0)
     before, refused = stored(db), rejects(db)
-    assert put(db, import_id, *rows) == (0, 1, 2)
+    assert put(db, import_id, *rows) == (0, 1, 2, 0)
     assert (stored(db), rejects(db)) == (before, refused)
 
 
@@ -70,7 +70,7 @@ EDGES = [
 def test_each_rule_names_line_column_and_code_and_its_edges_pass(db: Db, import_id: str) -> None:
     bad: list[Row] = [(line, *row) for line, (row, _, _) in enumerate(FAULTS, 2)]
     good: list[Row] = [(line, *row) for line, row in enumerate(EDGES, 100)]
-    assert put(db, import_id, *bad, *good) == (3, 0, 14)
+    assert put(db, import_id, *bad, *good) == (3, 0, 14, 0)
     assert rejects(db) == [(n, column, code) for n, (_, column, code) in enumerate(FAULTS, 2)]
 
 
@@ -87,22 +87,36 @@ def test_of_two_rows_with_one_key_the_later_good_one_counts(db: Db, import_id: s
         (3, "A", "second", "1", "1"),
         (4, "A", "bad", "x", "1"),
     )
-    assert report == (1, 0, 2)
+    assert report == (1, 0, 2, 0)
     assert stored(db)["A"] == ("second", "1.00", 1)
     assert rejects(db) == [(2, "sku", "duplicate"), (4, "price", "number")]
 
 
+def test_a_later_import_keeps_its_rows_and_what_comes_too_late_is_counted(
+    db: Db, import_id: str
+) -> None:
+    late: list[Row] = [(2, "A", "old", "1", "1"), (3, "B", "old", "1", "1"), (4, "?", "", "", "")]
+    assert put(db, import_id, (2, "A", "new", "2", "2"), no=8) == (1, 0, 0, 0)
+    other = "00000000-0000-4000-8000-000000000003"
+    assert put(db, other, *late, no=7) == (1, 0, 1, 1)
+    assert {sku: name for sku, (name, _, _) in stored(db).items()} == {"A": "new", "B": "old"}
+    assert put(db, import_id, (3, "A", "newer", "2", "2"), no=8) == (0, 1, 0, 0)
+    assert put(db, other, (5, "A", "newest", "3", "3"), no=9) == (0, 1, 0, 0)
+
+
 def test_two_batches_may_share_a_transaction(db: Db, import_id: str) -> None:
     with db.transaction():
-        load(db, [(2, "A", "a", "1", "1")], import_id=import_id, tenant="acme")
-        report = load(db, [(3, "B", "b", "1", "1")], import_id=import_id, tenant="acme")
-    assert report == (1, 0, 0)
+        load(db, [(2, "A", "a", "1", "1")], import_id=import_id, tenant="acme", import_no=1)
+        report = load(
+            db, [(3, "B", "b", "1", "1")], import_id=import_id, tenant="acme", import_no=1
+        )
+    assert report == (1, 0, 0, 0)
 
 
 def test_the_keys_of_another_tenant_are_untouched(db: Db, import_id: str) -> None:
     with db.transaction():
-        load(db, [(2, "A", "theirs", "1", "1")], import_id=import_id, tenant="other")
-    assert put(db, import_id, (2, "A", "ours", "2", "2")) == (1, 0, 0)
+        load(db, [(2, "A", "theirs", "1", "1")], import_id=import_id, tenant="other", import_no=1)
+    assert put(db, import_id, (2, "A", "ours", "2", "2")) == (1, 0, 0, 0)
     assert count(db, "products") == 2
 
 
@@ -149,7 +163,7 @@ def test_two_imports_that_meet_in_the_same_keys_do_not_deadlock(
             conn.execute("SET deadlock_timeout = '20ms'")
             for _ in range(5):
                 with conn.transaction():
-                    report = load(conn, rows, import_id=import_id, tenant="acme")
+                    report = load(conn, rows, import_id=import_id, tenant="acme", import_no=1)
                 done += report.inserted + report.updated
         return done
 
@@ -164,7 +178,7 @@ def test_a_failing_batch_leaves_nothing(db: Db, import_id: str) -> None:
     assert (count(db, "products"), count(db, "rejects")) == (0, 0)
 
 
-COPY: LiteralString = "COPY products FROM STDIN WITH (FORMAT csv"
+COPY: LiteralString = "COPY products (tenant, sku, name, price, stock) FROM STDIN WITH (FORMAT csv"
 
 
 def test_copy_in_stores_blocks_cut_anywhere_or_refuses_all_for_one_bad_value(db: Db) -> None:
@@ -195,7 +209,8 @@ def test_the_demo_gives_the_same_rejects_twice(
     db_url: str, demo: Callable[..., list[str]], refused: Callable[[str, str], None]
 ) -> None:
     lines = demo("copy_staging_merge", DATABASE_URL=db_url)
-    assert lines[0] == "LoadReport(inserted=3, updated=0, rejected=5)"
-    assert lines[1] == "LoadReport(inserted=0, updated=3, rejected=5)"
+    assert lines[0] == "LoadReport(inserted=3, updated=0, rejected=5, stale=0)"
+    assert lines[1] == "LoadReport(inserted=0, updated=3, rejected=5, stale=0)"
+    assert lines[2] == "LoadReport(inserted=0, updated=0, rejected=5, stale=3)"
     assert "line 7: sku duplicate 'P-5'" in lines
     refused("copy_staging_merge", "DATABASE_URL")

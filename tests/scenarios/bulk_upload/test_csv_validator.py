@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snippets.bulk_upload.csv_validator import (
+    MAX_EMPTY,
     MAX_LINES,
     MAX_RECORD,
     HeaderError,
@@ -122,6 +123,19 @@ def test_a_line_in_pieces_is_one_record_and_its_last_piece_may_be_a_line_end() -
     assert [it.end for it in exact] == [MAX_RECORD + 1, MAX_RECORD + 5]
 
 
+def test_a_line_inside_a_broken_cell_may_be_taken_as_a_row() -> None:
+    assert codes(b'a,"bad "quote\nc,d\n",1\n') == ["quotes", "ok", "quotes"]
+
+
+def test_empty_lines_are_passed_over_but_a_bomb_of_them_is_seen() -> None:
+    few = b"a,b\n" + b"\n" * MAX_EMPTY
+    assert codes(few + few) == ["ok", "ok"]
+    found = read(few + b"\n" * 3 + b"c,d\n")
+    assert [it.code for it in found if isinstance(it, Reject)] == ["empty"] * 3
+    n = MAX_EMPTY + 5  # lines from the first of the file to the last empty one
+    assert [(it.line, it.end) for it in found[-2:]] == [(n, n + 2), (n + 1, n + 6)]
+
+
 def test_an_endless_line_is_held_in_pieces() -> None:
     pieces = list(split_lines(b"x" * 1000 for _ in range(1000)))
     assert b"".join(pieces) == b"x" * 1_000_000
@@ -188,6 +202,8 @@ def test_a_refused_value_is_cut_and_fit_to_be_stored() -> None:
     (found,) = read(b"\x00" * 500 + b"\n")
     assert isinstance(found, Reject)
     assert found.value == "\ufffd" * 100
+    (found,) = read(b"a,b\x00\n")
+    assert found == Reject(2, 5, "name", "nul", "b\ufffd")
 
 
 def test_memory_is_one_record(capsys: pytest.CaptureFixture[str]) -> None:

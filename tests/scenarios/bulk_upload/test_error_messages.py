@@ -25,9 +25,12 @@ def same_key_twice(db: Db) -> None:
     )
 
 
+COPY = "COPY products (tenant, sku, name, price, stock) FROM STDIN WITH (FORMAT csv"
+
+
 def copied(line: bytes, options: str = "") -> Callable[[Db], None]:
     def run(db: Db) -> None:
-        copy_in(db, f"COPY products FROM STDIN WITH (FORMAT csv{options})", [line])
+        copy_in(db, f"{COPY}{options})", [line])
 
     return run
 

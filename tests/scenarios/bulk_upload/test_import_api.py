@@ -58,6 +58,7 @@ async def test_an_upload_is_accepted_stored_and_enqueued(client: Client, db: Db)
     assert rows == [("import", {"import_id": import_id}, import_id)]
     told = (await client.get(answer.headers["location"])).json()
     assert (told["state"], told["bytes_total"], told["bytes_done"]) == ("queued", len(BODY), 0)
+    assert (told["line"], told["stale"]) == (1, 0)
 
 
 async def test_a_retry_gives_the_same_import_and_another_file_is_refused(
@@ -68,6 +69,8 @@ async def test_a_retry_gives_the_same_import_and_another_file_is_refused(
     assert (again.status_code, again.json()) == (202, first.json())
     packed = await post(client, gzip.compress(BODY), **{"Content-Encoding": "gzip"})
     assert packed.json() == first.json()
+    broken = await post(client, BODY, **{"Content-Encoding": "gzip"})
+    assert (broken.status_code, broken.json()["title"]) == (422, "the body is no gzip")
     other = await post(client, BODY + b"x")
     assert other.status_code == 422
     assert other.headers["content-type"] == "application/problem+json"
@@ -106,17 +109,18 @@ async def test_a_second_upload_with_the_key_of_one_under_way_is_told_to_wait(
     assert body_of(db) == BODY
 
 
+@pytest.mark.parametrize("sent", [30, len(BODY)])
 async def test_a_key_whose_upload_was_abandoned_is_free_after_a_minute(
-    client: Client, db: Db, monkeypatch: pytest.MonkeyPatch
+    client: Client, db: Db, monkeypatch: pytest.MonkeyPatch, sent: int
 ) -> None:
     monkeypatch.setattr(import_api, "BLOCK", 1)
     started, go_on = asyncio.Event(), asyncio.Event()
 
     async def hangs() -> AsyncIterator[bytes]:
-        yield BODY[:30]
+        yield BODY[:sent]
         started.set()
         await go_on.wait()
-        yield BODY[30:]
+        yield BODY[sent:]
 
     first = asyncio.create_task(post(client, hangs()))
     await started.wait()
@@ -271,6 +275,25 @@ async def test_rejects_are_a_csv_that_no_spreadsheet_executes(client: Client, db
     )
 
 
+async def test_a_slow_reader_of_many_rejects_holds_no_connection(
+    client: Client, db: Db, db_url: str
+) -> None:
+    import_id = (await post(client)).json()["id"]
+    db.execute(
+        "INSERT INTO rejects SELECT %s, n / 3 + 2, 'c' || n %% 3, 'rule', n::text"
+        " FROM generate_series(0, 2500) AS n",
+        (import_id,),
+    )
+    async with import_api.Pool(db_url, min_size=1, max_size=1, timeout=5) as pool:
+        pages = import_api.reject_lines(pool, import_id)
+        text = await anext(pages)
+        async with pool.connection():
+            pass
+        text += "".join([page async for page in pages])
+    lines = text.splitlines()
+    assert [line.rpartition(",")[2] for line in lines[1:]] == [str(n) for n in range(2501)]
+
+
 async def read_events(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
     async for line in lines:
         if line.startswith("data: "):
@@ -300,6 +323,25 @@ async def test_events_tell_each_change_and_end_with_the_import(db_url: str, db: 
     assert told == [
         ("queued", 0.0, 0), ("running", 0.5, 1), ("running", 0.99, 2), ("completed", 0.99, 2),
     ]  # fmt: skip
+
+
+async def test_no_time_left_is_told_of_an_import_that_stands_still(
+    db_url: str, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_api, "STALLED", 0.7)
+    left = []
+    with serving(db_url) as port:
+        async with Client(base_url=f"http://127.0.0.1:{port}", cookies={"tenant": "acme"}) as http:
+            place = (await post(http)).headers["location"]
+            async with http.stream("GET", f"{place}/events") as stream:
+                async for event in read_events(stream.aiter_lines()):
+                    left.append(event["eta"])
+                    if len(left) == 1:
+                        db.execute("UPDATE imports SET state = 'running', bytes_done = 10")
+                    elif len(left) == 3:
+                        db.execute("UPDATE imports SET state = 'cancelled'")
+    assert left == [None, left[1], None, None]
+    assert left[1] > 0
 
 
 async def test_events_outlive_a_database_that_restarts(db_url: str, db: Db) -> None:

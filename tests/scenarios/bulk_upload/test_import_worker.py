@@ -18,6 +18,8 @@ from tests.scenarios.bulk_upload.imports import HEADER, Db, count, good_rows, sh
 
 pytestmark = pytest.mark.usefixtures("beside")
 
+Told = tuple[int, int, int, int]
+
 
 class Held:
     """A lease that does what the test says at each beat."""
@@ -48,7 +50,7 @@ def test_a_file_is_stored_counted_and_its_blocks_are_freed(db: Db) -> None:
     import_id, held = store(db, body, block=777), Held()
     assert go_on(db, import_id, held)
     assert shown(db, import_id) == {
-        "state": "completed", "inserted": 947, "updated": 0, "rejected": 3,
+        "state": "completed", "inserted": 947, "updated": 0, "rejected": 3, "stale": 0,
         "bytes_done": len(body), "bytes_total": len(body), "error": None,
     }  # fmt: skip
     assert (held.beats, held.completed) == (10, 1)
@@ -92,11 +94,11 @@ def test_of_two_workers_on_one_import_one_is_overtaken(db_url: str, db: Db) -> N
     tools = import_worker.tools()
     loaded: list[bool] = []
 
-    def load(*arguments: object) -> tuple[int, int, int]:
+    def load(*arguments: object) -> Told:
         if not loaded:  # this worker has read the place, and hangs before it stores
             loaded.append(overtake())
-        inserted, updated, rejected = tools["load"](*arguments)
-        return inserted, updated, rejected
+        told: Told = tools["load"](*arguments)
+        return told
 
     with pytest.raises(OvertakenError):
         run_slice(db, import_id, Held(), parse=tools["parse"], load=load, batch=100)
@@ -182,9 +184,66 @@ def test_a_file_without_rows_is_complete(db: Db) -> None:
 def test_a_file_can_be_read_from_any_byte(db: Db) -> None:
     body = bytes(range(100))
     import_id = store(db, body, block=7)
-    assert [b"".join(read_from(db, import_id, at)) for at in (0, 1, 7, 99, 100, 200)] == [
+    assert [b"".join(read_from(db, import_id, at, 100)) for at in (0, 1, 7, 99, 100, 200)] == [
         body, body[1:], body[7:], body[99:], b"", b"",
     ]  # fmt: skip
+
+
+def test_a_file_with_a_block_missing_is_not_completed(db: Db) -> None:
+    import_id = store(db, HEADER + b"".join(good_rows(200)), block=1000)
+    db.execute("DELETE FROM import_blocks WHERE at = 4000")
+    assert go_on(db, import_id, Held())
+    now = shown(db, import_id)
+    assert (now["state"], now["error"]) == ("failed", "the block with byte 4000 is missing")
+    assert 0 < now["inserted"] < 200
+    assert now["bytes_done"] < 4000
+
+
+def test_a_nul_costs_its_row(db: Db) -> None:
+    import_id = store(db, HEADER + b"A,fine,1,1\nB,a\0b,1,1\nC,fine,1,1\n")
+    assert go_on(db, import_id, Held())
+    assert (shown(db, import_id)["inserted"], shown(db, import_id)["rejected"]) == (2, 1)
+    refused = db.execute('SELECT line, "column", code, value FROM rejects').fetchall()
+    assert refused == [(3, "name", "nul", "a\ufffdb")]
+
+
+def test_a_bomb_of_empty_lines_ends_the_import(db: Db) -> None:
+    import_id, held = store(db, HEADER + b"\n" * 3000), Held()
+    assert go_on(db, import_id, held, max_rejects=500)
+    assert shown(db, import_id)["error"] == "over 500 rows were rejected"
+    assert held.beats == 6
+
+
+def test_when_each_claim_undoes_the_batch_before_it_nothing_is_stored_and_the_job_dies(
+    db_url: str, db: Db
+) -> None:
+    import_id = store(db, HEADER + b"".join(good_rows(10)))
+    tools = import_worker.tools()
+    lost: list[int] = []
+
+    def claims() -> None:
+        """Take the job under a lease that ends before the batch does."""
+        with psycopg.connect(db_url, autocommit=True) as conn:
+            jobs = queue.claim(conn, "import", lease=0.0)
+            if not jobs:  # as work() does each minute
+                assert queue.reap(conn)
+                conn.execute(import_worker.BURY)
+            for job in jobs:
+                mine = import_worker._Lease(queue, job, 0.0)
+                with pytest.raises((OvertakenError, queue.LeaseLostError)):
+                    run_slice(conn, import_id, mine, parse=tools["parse"], load=slow)
+                lost.append(job.attempts)
+
+    def slow(*arguments: object) -> Told:
+        claims()  # by another worker, in mid-batch
+        told: Told = tools["load"](*arguments)
+        return told
+
+    claims()
+    assert lost == [5, 4, 3, 2, 1]
+    now = shown(db, import_id)
+    assert (now["state"], now["error"]) == ("failed", "no worker lived to tell")
+    assert (count(db, "products"), now["bytes_done"]) == (0, 0)
 
 
 def is_in(db: Db, import_id: str, state: str) -> bool:
@@ -201,12 +260,15 @@ def test_workers_share_imports_and_a_small_one_does_not_wait_for_a_large_one(
     db_url: str, db: Db
 ) -> None:
     large = store(db, HEADER + b"".join(good_rows(3000)), tenant="large")
+    killer = store(db, HEADER + b"".join(good_rows(1)), tenant="killer")
+    db.execute("UPDATE jobs SET attempts = 5 WHERE payload ->> 'import_id' = %s", (killer,))
     small = store(db, HEADER + b"".join(good_rows(5)), tenant="small")
     stop = threading.Event()
     # A slice of no length is one batch: the large import stands in line again after it.
     thread = in_thread(db_url, stop, slice_=0.0, batch=10)
     try:
         eventually(lambda: shown(db, small)["state"] == "completed", 30)
+        assert shown(db, killer)["state"] == "failed"
         assert shown(db, large)["state"] == "running"
     finally:
         stop.set()
@@ -221,7 +283,7 @@ def test_workers_share_imports_and_a_small_one_does_not_wait_for_a_large_one(
         stop.set()
         thread.join()
     assert shown(db, large)["inserted"] == 3000
-    assert count(db, "jobs") == 0
+    assert count(db, "jobs") == 1  # the dead one
 
 
 def test_a_poison_import_is_failed_after_its_attempts_and_others_go_on(db_url: str, db: Db) -> None:
@@ -245,6 +307,56 @@ def test_a_poison_import_is_failed_after_its_attempts_and_others_go_on(db_url: s
     assert "violates check constraint" in shown(db, poison)["error"]
     assert shown(db, killer)["error"] == "no worker lived to tell"
     assert count(db, "jobs") == 2  # the dead ones, to be looked at
+
+
+def until_it_is(db: Db, db_url: str, import_id: str, state: str, **options: float) -> None:
+    stop = threading.Event()
+    thread = in_thread(db_url, stop, **options)
+    try:
+        eventually(partial(is_in, db, import_id, state), 30)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_dead_import_goes_on_where_it_stood_once_its_cause_is_mended(db_url: str, db: Db) -> None:
+    db.execute("ALTER TABLE products ADD CONSTRAINT rule CHECK (name <> 'Product 9')")
+    import_id = store(db, HEADER + b"".join(good_rows(20)))
+    db.execute("UPDATE jobs SET max_attempts = 1")
+    until_it_is(db, db_url, import_id, "failed", batch=5)
+    assert shown(db, import_id)["inserted"] == 5
+    db.execute("ALTER TABLE products DROP CONSTRAINT rule")
+    assert import_worker.redrive(db, import_id)
+    assert shown(db, import_id)["error"] is None
+    until_it_is(db, db_url, import_id, "completed", batch=5)
+    now = shown(db, import_id)
+    assert (now["inserted"], now["updated"], count(db, "jobs")) == (20, 0, 0)
+    assert not import_worker.redrive(db, import_id)
+    assert shown(db, import_id)["state"] == "completed"
+
+
+@pytest.mark.parametrize("attempts", [0, 5])
+def test_a_job_does_not_die_without_its_import(
+    db_url: str, db: Db, monkeypatch: pytest.MonkeyPatch, attempts: int
+) -> None:
+    db.execute("ALTER TABLE products ADD CHECK (name <> 'Product 0')")
+    store(db, HEADER + b"".join(good_rows(1)))
+    db.execute("UPDATE jobs SET max_attempts = 1, attempts = %s", (attempts,))
+    one_dead = "SELECT 1 / (count(*) - 1) FROM jobs WHERE dead"
+    monkeypatch.setattr(import_worker, "BURY", one_dead)
+    with pytest.raises(errors.DivisionByZero):  # as if it were killed there
+        work(db_url, threading.Event())
+    assert db.execute("SELECT dead FROM jobs").fetchall() == [(False,)]
+
+
+def test_a_batch_that_waits_for_a_lock_fails_within_its_lease(db_url: str, db: Db) -> None:
+    import_id = store(db, HEADER + b"".join(good_rows(10)))
+    db.execute("UPDATE jobs SET max_attempts = 1")
+    with psycopg.connect(db_url) as other:
+        other.execute("SET idle_in_transaction_session_timeout = '20s'")  # a failure must end
+        other.execute("LOCK TABLE products")
+        until_it_is(db, db_url, import_id, "failed", lease=1.0)
+    assert "lock timeout" in shown(db, import_id)["error"]
 
 
 def test_a_worker_that_lost_its_lease_drops_the_job(

@@ -1,6 +1,7 @@
 """What a batch is for, with at least twofold slack to what is recorded."""
 
 import uuid
+from typing import LiteralString
 
 import pytest
 
@@ -11,6 +12,9 @@ from snippets.bulk_upload.copy_staging_merge import Row, copy_in, load
 from tests.scenarios.bulk_upload.imports import Db
 
 pytestmark = pytest.mark.slow
+
+
+COPY: LiteralString = "COPY products (tenant, sku, name, price, stock) FROM STDIN WITH (FORMAT csv)"
 
 
 def test_a_batch_costs_a_fraction_of_its_rows_one_by_one(db: Db) -> None:
@@ -24,11 +28,11 @@ def test_a_batch_costs_a_fraction_of_its_rows_one_by_one(db: Db) -> None:
     def merged() -> None:
         db.execute("TRUNCATE products")
         with db.transaction():
-            load(db, rows, import_id=str(uuid.uuid4()), tenant="t")
+            load(db, rows, import_id=str(uuid.uuid4()), tenant="t", import_no=1)
 
     def copied() -> None:
         db.execute("TRUNCATE products")
-        copy_in(db, "COPY products FROM STDIN WITH (FORMAT csv)", blocks)
+        copy_in(db, COPY, blocks)
 
     times = interleaved(
         {

@@ -114,8 +114,8 @@ def test_an_error_leaves_the_message_for_the_next_try_until_it_is_buried(redis: 
     assert poison.seen[-1] == "2"
     (fields,) = dead(redis)
     assert fields["n"] == "1"
-    assert fields["error"].startswith("ValueError('cannot be read")
-    assert len(fields["error"]) == 500
+    assert fields["dead_error"].startswith("ValueError('cannot be read")
+    assert len(fields["dead_error"]) == 500
 
 
 def test_a_message_that_kills_every_consumer_is_buried(redis: Redis) -> None:
@@ -128,7 +128,7 @@ def test_a_message_that_kills_every_consumer_is_buried(redis: Redis) -> None:
     assert consumer(redis, "b", living, most=2).step()
     assert living.seen == ["2"]
     (fields,) = dead(redis)
-    assert fields["error"] == "no consumer lived to tell"
+    assert fields["dead_error"] == "no consumer lived to tell"
 
 
 def test_a_beat_keeps_a_message_and_fails_once_it_is_somebody_elses(redis: Redis) -> None:
@@ -147,6 +147,23 @@ def test_a_beat_keeps_a_message_and_fails_once_it_is_somebody_elses(redis: Redis
     assert consumer(redis, "a", slow, most=1).step()
     assert other.seen == ["1"]
     assert redis.xlen(f"{STREAM}:dead") == 0
+
+
+def test_what_fails_after_another_consumer_took_it_over_is_not_buried(redis: Redis) -> None:
+    redis.xadd(STREAM, {"n": 1, "id": "the job's own"})
+    other = Recorder()
+
+    def overtaken(_: Fields, __: Beat) -> None:
+        redis.xclaim(STREAM, "workers", "b", 0, ids(redis)[0])
+        raise ValueError("too late")
+
+    assert consumer(redis, "a", overtaken, most=2).step()
+    assert (dead(redis), redis.xlen(STREAM)) == ([], 1)
+    other.error = ValueError("no")
+    assert consumer(redis, "b", other, most=3).step()
+    (fields,) = dead(redis)
+    assert fields["id"] == "the job's own"
+    assert fields["dead_id"] != fields["id"]
 
 
 def test_it_runs_until_it_is_told_to_stop(redis: Redis) -> None:
