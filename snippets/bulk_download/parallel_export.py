@@ -209,7 +209,7 @@ def main() -> None:
         try:
             conn.execute(
                 f"CREATE TABLE {name}.orders AS SELECT n::int8 AS id,"
-                " 'c' || n % 100 AS customer, n / 100.0 AS amount,"
+                " 'c' || n % 100 AS customer, n::numeric(12, 2) AS amount,"
                 " timestamptz '2026-01-01' + n * interval '1 s' AS created_at"
                 " FROM generate_series(1, 40000) AS n"
             )
