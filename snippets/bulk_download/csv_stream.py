@@ -84,10 +84,14 @@ def _plain(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
-        case int() | float() | Decimal():
-            if not math.isfinite(value):
-                raise CellError(f"{value} is no number to every reader")
-            return f"{value:f}" if isinstance(value, Decimal) else str(value)
+        case int():
+            return str(value)
+        case float() if math.isfinite(value):
+            return str(value)
+        case Decimal() if value.is_finite():
+            return f"{value:f}"
+        case float() | Decimal():
+            raise CellError(f"{value} is no number to every reader")
         case datetime() if value.utcoffset() is None:
             raise CellError(f"{value} has no time zone: whose clock is it?")
         case date():  # a datetime is one, too
