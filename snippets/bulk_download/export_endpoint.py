@@ -333,8 +333,8 @@ def create(  # noqa: C901 - wiring
         pool: Elsewhere
 
         async def count(self, who: Who, most: int) -> Elsewhere:
-            some = "SELECT FROM orders WHERE tenant = $1 LIMIT $2"
-            query = f"SELECT count(*) FROM ({some}) AS some"
+            few = "SELECT FROM orders WHERE tenant = $1 LIMIT $2"
+            query = f"SELECT count(*) FROM ({few}) AS few"
             return await self.pool.fetchval(query, who.tenant, most + 1)
 
         def stream(self, who: Elsewhere, columns: Sequence[str]) -> Elsewhere:

@@ -161,7 +161,7 @@ def parallel_export(
     """Export the table to `folder`: a file for each `ids` ids, a manifest.
 
     Raises ValueError for `ids` or `workers` below 1, and whatever a worker
-    raised; then there is no manifest.json.
+    raised; then there is no _manifest.json.
     """
     if min(ids, workers) < 1:
         raise ValueError(f"at least 1 of each: {ids=}, {workers=}")
@@ -180,7 +180,8 @@ def parallel_export(
             with ProcessPoolExecutor(workers, spawn) as pool:
                 futures = [pool.submit(write_part, *job) for job in jobs]
                 parts = [future.result() for future in futures]
-    manifest = folder / "manifest.json"
+    # An underscore, so that readers of the folder pass it over.
+    manifest = folder / "_manifest.json"
     listed = [part._asdict() for part in parts]
     partial = manifest.with_suffix(".part")
     partial.write_text(json.dumps({"parts": listed}, indent=1))

@@ -137,9 +137,10 @@ class MultipartWriter:
                 await asyncio.shield(asyncio.create_task(self._abort()))
 
     async def _finish(self) -> Written:
+        await self._sent()
         if self._buffer or not self._parts:  # the last part, even if empty
             await self._send(len(self._buffer))
-        await self._sent()
+            await self._sent()
         answer = await asyncio.to_thread(
             self._client.complete_multipart_upload,
             **self._object,

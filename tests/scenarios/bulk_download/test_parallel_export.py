@@ -20,7 +20,7 @@ def test_two_workers_write_the_very_files_of_one(orders_url: str, tmp_path: Path
         folder.mkdir()
         parts = parallel_export(orders_url, folder, ids=1000, workers=workers)
         assert [part.rows for part in parts] == [999, 1000, 1000, 11]
-        listed = json.loads((folder / "manifest.json").read_text())["parts"]
+        listed = json.loads((folder / "_manifest.json").read_text())["parts"]
         assert listed == [part._asdict() for part in parts]
         exports.append(parts)
     assert exports[0] == exports[1]  # SHA-256 of every file among it
@@ -65,7 +65,7 @@ def test_an_empty_table_is_a_manifest_without_parts(orders_url: str, tmp_path: P
     with psycopg.connect(orders_url, autocommit=True) as conn:
         conn.execute("TRUNCATE orders")
     assert parallel_export(orders_url, tmp_path, workers=1) == []
-    assert json.loads((tmp_path / "manifest.json").read_text()) == {"parts": []}
+    assert json.loads((tmp_path / "_manifest.json").read_text()) == {"parts": []}
 
 
 def test_a_worker_that_fails_leaves_no_manifest(
@@ -74,7 +74,7 @@ def test_a_worker_that_fails_leaves_no_manifest(
     monkeypatch.setitem(snippet.COLUMNS, "missing", snippet.COLUMNS["id"])
     with pytest.raises(psycopg.errors.UndefinedColumn):
         parallel_export(orders_url, tmp_path, ids=1000, workers=1)
-    assert not (tmp_path / "manifest.json").exists()
+    assert not (tmp_path / "_manifest.json").exists()
 
 
 def test_bounds_below_one_are_refused(tmp_path: Path) -> None:
@@ -83,7 +83,14 @@ def test_bounds_below_one_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("demo_postgres")
-def test_the_demo_compares_one_worker_with_two(demo: Demo) -> None:
-    lines = demo("parallel_export")
+def test_the_demo_compares_one_worker_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    snippet.main()  # not by runpy: the workers import what they are to run
+    lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "two workers, same bytes: True"
     assert len(lines) == 4
+
+
+def test_as_a_script_it_asks_for_its_server(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with pytest.raises(SystemExit, match="make lab"):
+        demo("parallel_export")

@@ -171,8 +171,11 @@ class Pipe(io.RawIOBase):
 def test_upload_fileobj_takes_a_short_read_for_the_end(client: Client, s3: Bucket) -> None:
     client.upload_fileobj(Pipe(), s3.name, "short")
     client.upload_fileobj(io.BufferedReader(Pipe()), s3.name, "whole")
-    sizes = [client.head_object(Bucket=s3.name, Key=k)["ContentLength"] for k in ("short", "whole")]
-    assert sizes == [MIB, 20 * MIB]  # the first one without any error
+    short, whole = (
+        client.head_object(Bucket=s3.name, Key=key)["ContentLength"] for key in ("short", "whole")
+    )
+    assert short < 2 * MIB  # and no error
+    assert whole == 20 * MIB
 
 
 def test_upload_fileobj_aborts_when_the_reader_fails(client: Client, s3: Bucket) -> None:
