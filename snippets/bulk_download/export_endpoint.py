@@ -391,7 +391,8 @@ def create(  # noqa: C901 - wiring
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        settings = {"application_name": "export"}
+        # A stream sets a limit of its own; this one is for all the rest.
+        settings = {"application_name": "export", "statement_timeout": "10s"}
         async with asyncpg.create_pool(
             database, min_size=1, max_size=8, server_settings=settings
         ) as backend.pool:
