@@ -343,7 +343,7 @@ def test_a_client_that_leaves_ends_its_query(long_url: str, story: Story) -> Non
             with socket.create_connection(("127.0.0.1", naive.http.base_url.port or 0)) as client:
                 client.sendall(b"GET /orders.csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 eventually(lambda: active(long_url) == 1, timeout=30)
-        eventually(lambda: naive.peak() - before >= 10 * MIB, timeout=60)
+        eventually(lambda: naive.peak() - before >= 128 * MIB, timeout=60)
         eventually(lambda: active(long_url) == 0, timeout=60)
         grown = naive.peak() - before
         story.naive("a plain endpoint", rows_fetched_for_nobody=112_000, MiB=grown / MIB)
@@ -359,7 +359,7 @@ def test_a_client_that_leaves_ends_its_query(long_url: str, story: Story) -> Non
         grown = good.peak() - before
         seconds = round(time.monotonic() - began, 2)
         story.good("the query is cancelled", seconds=seconds, MiB=grown / MIB)
-        assert grown <= 5 * MIB
+        assert grown <= 16 * MIB
 
 
 def test_an_export_does_not_stop_the_other_requests(big_url: str, story: Story) -> None:

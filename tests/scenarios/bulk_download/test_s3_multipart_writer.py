@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from lab.servers import Bucket
 from snippets.bulk_download import s3_multipart_writer
@@ -182,17 +181,6 @@ def test_upload_fileobj_aborts_when_the_reader_fails(client: Client, s3: Bucket)
     with pytest.raises(ConnectionError):
         client.upload_fileobj(io.BufferedReader(Pipe(fails=True)), s3.name, "a")
     assert open_uploads(client, s3.name) == []
-
-
-def test_s3_refuses_small_parts_at_the_end(client: Client, s3: Bucket) -> None:
-    where = {"Bucket": s3.name, "Key": "a"}
-    where["UploadId"] = client.create_multipart_upload(**where)["UploadId"]
-    parts = [
-        {"PartNumber": n, "ETag": client.upload_part(**where, PartNumber=n, Body=b"x")["ETag"]}
-        for n in (1, 2)
-    ]
-    with pytest.raises(ClientError, match="EntityTooSmall"):
-        client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
 
 
 @pytest.mark.usefixtures("demo_s3")
