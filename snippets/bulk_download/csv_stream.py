@@ -31,8 +31,7 @@ Cell = str | int | float | Decimal | date | None
 
 
 # --8<-- [start:safe_text]
-# Tab and line ends hide what follows them. The last four are the full-width
-# forms of the first four, which some spreadsheets read alike.
+# OWASP's list, and as a precaution the full-width forms of the first four.
 DANGEROUS = (*"=+-@\t\r\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 

@@ -1,6 +1,10 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["starlette>=1.10,<2"]
+# dependencies = [
+#     "asyncpg>=0.32,<1",
+#     "starlette>=1.10,<2",
+#     "zstandard>=0.25,<1",
+# ]
 #
 # [tool.firedrill]
 # needs = []

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["psycopg[binary]>=3.3.9,<4", "pyarrow>=21,<27"]
+# dependencies = ["psycopg[binary]>=3.3.9,<4", "pyarrow>=26,<27"]
 #
 # [tool.firedrill]
 # needs = ["postgres"]

@@ -125,12 +125,10 @@ CAUSES: dict[str, Callable[[str], None]] = {
     "asyncpg.exceptions.QueryCanceledError: canceling statement due to statement timeout": (
         slow_client
     ),
-    "asyncpg.exceptions.AdminShutdownError: terminating connection due to administrator command": (
-        ended_session
-    ),
-    "psycopg.errors.ActiveSqlTransaction: SET TRANSACTION SNAPSHOT must be called before any query": (
-        late_import
-    ),
+    "asyncpg.exceptions._base.InterfaceError: cannot call Transaction.__aexit__():"
+    " the underlying connection is closed": ended_session,
+    "psycopg.errors.ActiveSqlTransaction: SET TRANSACTION SNAPSHOT must be called"
+    " before any query": late_import,
     "psycopg.errors.UndefinedObject: snapshot": gone_snapshot,
 }
 OF_S3 = (
@@ -163,8 +161,8 @@ def test_both_gz_and_content_encoding_save_a_file_that_is_no_gzip(tmp_path: Path
     saved = tmp_path / "export.csv.gz"
     saved.write_bytes(answer.content)  # as a browser does: unpacked
     assert saved.read_bytes().startswith(b"id\n0\n")
-    with pytest.raises(gzip.BadGzipFile, match="Not a gzipped file"):
-        gzip.open(saved).read()
+    with gzip.open(saved) as file, pytest.raises(gzip.BadGzipFile, match="Not a gzipped file"):
+        file.read()
 
 
 def test_a_small_part_in_the_middle_shows_this_message(s3: Bucket) -> None:
