@@ -35,7 +35,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -139,10 +139,9 @@ class ExportResponse(StreamingResponse):
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Send the body; what follows must not await, it is cancelled."""
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._close)
             await super().__call__(scope, receive, send)
-        finally:
-            self._close()
 
 
 def disposition(filename: str) -> str:
@@ -430,8 +429,15 @@ class _Rows:
         print(f"  closed after {self.sent} blocks")
 
 
+@dataclass(frozen=True)
+class _Ready:
+    id: str = "1"
+    state: str = "ready"
+    result: Mapping[str, Any] | None = None
+
+
 class _Toy:
-    """Three rows, and no jobs."""
+    """Three rows, one job that is ready, and no room for another."""
 
     async def count(self, _who: Who, _most: int) -> int:
         return 3
@@ -447,26 +453,19 @@ class _Toy:
     async def enqueue(self, _who: Who, _columns: Sequence[str]) -> None:
         return None
 
-    async def find(self, _who: Who, _job_id: str) -> None:
-        return None
+    async def find(self, _who: Who, job_id: str) -> Job | None:
+        return _Ready() if job_id == "1" else None
 
     async def cancel(self, _who: Who, _job_id: str) -> bool:
         return False
 
     def link(self, job: Job) -> str:
-        return job.id
+        return f"https://store.example/{job.id}?signature=x"
 
 
 async def demo() -> None:
-    """Ask for rows, for a column that is not there, and for a job."""
-    exports = Exports(
-        _Toy(), lambda _: (_Ann(), frozenset()), {"id": None, "email": "pii"}
-    )
-    app = Starlette(routes=exports.routes)
-
-    async def receive() -> Message:
-        await asyncio.sleep(1)  # the client listens
-        return {"type": "http.disconnect"}
+    """Ask for rows, for what is not allowed, and for files."""
+    receive = asyncio.Queue[Message]().get  # the client stays
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -474,15 +473,26 @@ async def demo() -> None:
         elif message["body"]:
             print(f"  {message['body']!r}")
 
-    for path, query in (
-        ("/orders.csv", b"columns=id"),
-        ("/orders.csv", b"columns=id,email"),
-        ("/orders.csv", b"columns=password"),
-        ("/exports/1/file", b""),
+    for method, path, query, most in (
+        ("GET", "/orders.csv", b"columns=id", 100),
+        ("GET", "/orders.csv", b"columns=id", 2),  # three rows: a job
+        ("GET", "/orders.csv", b"columns=id,email", 100),
+        ("GET", "/orders.csv", b"columns=password", 100),
+        ("GET", "/exports/1/file", b"", 100),
+        ("DELETE", "/exports/1", b"", 100),
+        ("GET", "/exports/2/file", b"", 100),
     ):
-        print(path, query.decode())
-        scope = {"type": "http", "method": "GET", "path": path, "headers": []}
-        await app({**scope, "query_string": query}, receive, send)
+        print(method, path, query.decode())
+        exports = Exports(
+            _Toy(),
+            lambda _: (_Ann(), frozenset()),
+            {"id": None, "email": "pii"},
+            most_rows=most,
+        )
+        scope = {"type": "http", "method": method, "path": path, "headers": []}
+        more = {"query_string": query, "asgi": {"spec_version": "2.4"}}
+        app = Starlette(routes=exports.routes)
+        await app({**scope, **more}, receive, send)
     # --8<-- [end:demo]
 
 

@@ -295,10 +295,6 @@ async def test_the_address_of_the_file_expires(
 
 def test_the_demo_refuses_what_it_should(demo: Demo) -> None:
     lines = demo("export_endpoint")
-    assert [line.strip() for line in lines if len(line.strip()) == 3] == [
-        "200",
-        "403",
-        "400",
-        "404",
-    ]
+    codes = [line.strip() for line in lines if line.strip().isdigit()]
+    assert codes == ["200", "429", "403", "400", "303", "409", "404"]
     assert "  closed after 3 blocks" in lines

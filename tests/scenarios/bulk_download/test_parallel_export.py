@@ -1,5 +1,6 @@
 """N Parquet parts of one moment, the same by one process and by two."""
 
+import io
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -34,6 +35,12 @@ def test_two_workers_write_the_very_files_of_one(orders_url: str, tmp_path: Path
     assert table["amount"][99].as_py() == Decimal("-1.00")
     assert table["customer"][1].as_py() == ""
     assert table["customer"][2].as_py() is None
+
+
+def test_blocks_are_read_as_one_file_whatever_the_size_of_a_read() -> None:
+    pipe = snippet._Pipe(iter([b"abc", b"", b"defgh", b"i"]))
+    assert pipe.readable()
+    assert io.BufferedReader(pipe, 2).read() == b"abcdefghi"
 
 
 def test_rows_committed_after_the_snapshot_are_in_no_part(orders_url: str, tmp_path: Path) -> None:

@@ -118,6 +118,15 @@ async def test_a_second_cancellation_does_not_stop_the_abort(client: Client, s3:
             await asyncio.sleep(0.01)
 
 
+async def test_rows_that_fail_before_the_first_part_leave_no_upload(
+    client: Client, s3: Bucket
+) -> None:
+    with pytest.raises(KeyError):
+        async with MultipartWriter(client, s3.name, "a"):
+            raise KeyError
+    assert open_uploads(client, s3.name) == []
+
+
 async def test_a_part_that_fails_aborts_the_upload(client: Client, s3: Bucket) -> None:
     slow = Slow(client, number=2)
     slow.go.set()
