@@ -129,6 +129,30 @@ async def test_a_job_of_a_dead_worker_goes_to_another_and_the_ghost_changes_noth
     assert await find(pool, ANN, job.id) == done
 
 
+async def test_a_ghost_that_ends_first_does_not_settle_the_job_of_the_other(pool: Pool) -> None:
+    job = await queued(pool)
+    goes = [asyncio.Event(), asyncio.Event()]
+    came: asyncio.Queue[int] = asyncio.Queue()
+
+    async def stalled(job: Job) -> dict[str, Any]:
+        came.put_nowait(job.attempt)
+        await goes[job.attempt - 1].wait()
+        return await good(job)
+
+    ghost = asyncio.create_task(run_one(pool, stalled))
+    assert await came.get() == 1
+    await pool.execute("UPDATE exports SET lease = now() - interval '1 s'")
+    second = asyncio.create_task(run_one(pool, stalled))
+    assert await came.get() == 2
+    goes[0].set()
+    await ghost
+    assert await state(pool, job) == "running"
+    goes[1].set()
+    done = await second
+    assert done is not None
+    assert done.result == {"key": f"acme/{job.id}/2", "rows": 3}
+
+
 async def test_cancelling_stops_a_running_export(pool: Pool) -> None:
     job = await queued(pool)
     came, stopped = asyncio.Event(), asyncio.Event()

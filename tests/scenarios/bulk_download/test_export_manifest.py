@@ -116,8 +116,9 @@ def test_verify_tells_what_is_missing() -> None:
 def test_an_export_without_rows_has_a_manifest() -> None:
     assert metered([b"id\r\n"]).rows == 0
     assert metered([]).rows == 0
-    with pytest.raises(TruncatedError, match="ends inside row 0"):
-        metered([b"id"])
+    for cut_off in (b"id", b'id\n1,"two\n'):  # in the header, at a line end inside quotes
+        with pytest.raises(TruncatedError, match="ends inside row"):
+            metered([cut_off])
 
 
 def test_a_manifest_survives_json_and_nonsense_does_not() -> None:

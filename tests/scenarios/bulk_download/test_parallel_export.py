@@ -47,7 +47,7 @@ def test_rows_committed_after_the_snapshot_are_in_no_part(orders_url: str, tmp_p
     with exported_snapshot(orders_url) as (_, snapshot):
         first = write_part(orders_url, snapshot, 0, 1500, str(tmp_path))
         with psycopg.connect(orders_url, autocommit=True) as conn:
-            conn.execute("INSERT INTO orders (id) VALUES (1), (2000)")
+            conn.execute("INSERT INTO orders (id) VALUES (1), (2000), (2001)")
             conn.execute("DELETE FROM orders WHERE id = 2500")
         second = write_part(orders_url, snapshot, 1500, 4000, str(tmp_path))
     assert first.rows + second.rows == 3010
