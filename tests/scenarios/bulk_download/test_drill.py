@@ -533,7 +533,8 @@ def test_a_resumed_download_is_one_file(s3: Bucket, story: Story, tmp_path: Path
         part.write_bytes(half)
         good.unlink()
         naive_export_job.resume(url, naive)
-        kinds = {row for row in naive.read_bytes().split(b"\n") if len(row) == 5}
+        glued = naive.read_bytes()
+        kinds = {row for row in (b"1,old", b"1,new") if glued.count(row) > 1000}
         story.naive("Range alone", bytes=naive.stat().st_size, rows_of=f"{len(kinds)} exports")
         assert naive.stat().st_size == len(old)
         assert kinds == {b"1,old", b"1,new"}
