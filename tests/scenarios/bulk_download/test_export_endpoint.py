@@ -85,10 +85,12 @@ async def test_a_small_export_is_the_tenants_rows_and_nobody_elses(
     assert rows(other.content)[1:] == [[str(n)] for n in range(3001, 3011)]
 
 
-@pytest.mark.parametrize("coding", ["gzip", "zstd"])
-async def test_the_body_is_compressed_as_the_client_likes(
-    http: httpx2.AsyncClient, coding: str
-) -> None:
+async def test_the_body_is_compressed_as_the_client_likes(http: httpx2.AsyncClient) -> None:
+    for coding in ("gzip", "zstd"):
+        await compressed_by(http, coding)
+
+
+async def compressed_by(http: httpx2.AsyncClient, coding: str) -> None:
     request = http.build_request("GET", "/orders.csv", headers={"accept-encoding": coding})
     answer = await http.send(request, stream=True)
     raw = b"".join([block async for block in answer.aiter_raw()])
@@ -107,27 +109,25 @@ async def test_no_rows_are_a_header_and_200(http: httpx2.AsyncClient) -> None:
     assert (answer.status_code, answer.content) == (200, b"id\n")
 
 
-@pytest.mark.parametrize(
-    ("query", "headers", "status"),
-    [
-        ("", {"x-user": ""}, 401),
-        ("columns=password", {}, 400),
-        ("columns=id,id", {}, 400),
-        ("columns=", {}, 400),
-        ("columns=id;drop table orders", {}, 400),
-        ("columns=email", {}, 403),
-        ("columns=email", {"x-user": "acme/ann/pii"}, 200),
-        ("", {"accept-encoding": "br, identity;q=0"}, 406),
-    ],
-)
-async def test_what_may_not_be_asked_for_is_refused(
-    http: httpx2.AsyncClient, query: str, headers: dict[str, str], status: int
-) -> None:
-    answer = await http.get(f"/orders.csv?{query}", headers=headers)
-    assert answer.status_code == status
-    if status != 200:
+REFUSALS: list[tuple[str, dict[str, str], int]] = [
+    ("", {"x-user": ""}, 401),
+    ("columns=password", {}, 400),
+    ("columns=id,id", {}, 400),
+    ("columns=", {}, 400),
+    ("columns=id;drop table orders", {}, 400),
+    ("columns=email", {}, 403),
+    ("", {"accept-encoding": "br, identity;q=0"}, 406),
+]
+
+
+async def test_what_may_not_be_asked_for_is_refused(http: httpx2.AsyncClient) -> None:
+    for query, headers, status in REFUSALS:
+        answer = await http.get(f"/orders.csv?{query}", headers=headers)
+        assert (query, answer.status_code) == (query, status)
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["status"] == status
+    answer = await http.get("/orders.csv?columns=email", headers={"x-user": "acme/ann/pii"})
+    assert answer.status_code == 200
 
 
 async def test_head_costs_no_query(http: httpx2.AsyncClient) -> None:
