@@ -1,0 +1,193 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["asyncpg>=0.32,<1"]
+#
+# [tool.firedrill]
+# needs = ["postgres"]
+# browser = false
+# ///
+# SPDX-License-Identifier: MIT-0
+"""A query as CSV, block by block: PostgreSQL writes it, Python passes it on.
+
+`COPY (query) TO STDOUT` inside a read-only transaction: one statement, one
+snapshot, no row ever becomes a Python object. asyncpg hands over what one
+read of the socket brought, some 100 kB; psycopg's async copy hands over each
+row, and is several times slower for it.
+
+The reader sets the pace: while it is slow, PostgreSQL waits, and its snapshot
+holds back VACUUM. So `seconds` bounds the whole export, slow clients included.
+
+Source: https://www.postgresql.org/docs/current/sql-copy.html,
+https://magicstack.github.io/asyncpg/current/api/index.html
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+import asyncpg
+
+Pool = Any  # asyncpg.Pool; the package has no types
+
+
+# --8<-- [start:copy_stream]
+class CopyStream:
+    """The result of `query` as blocks of CSV: an asynchronous iterator.
+
+    The query starts with the first block asked for. Leave its `async with`
+    block, or call `close`, and the query is cancelled on the server. Raises
+    what asyncpg raises, also after the first block: a receiver that gets an
+    exception must discard what it has. `rows` counts data rows at the end.
+
+    `query` is built by you, never by the client; values go into `args` as $1,
+    $2. Raises ValueError for `seconds` below 1 ms: 0 would mean no limit.
+    """
+
+    def __init__(
+        self, pool: Pool, query: str, *args: object, seconds: float = 600.0
+    ) -> None:
+        if seconds < 0.001:
+            raise ValueError(f"seconds must be at least 0.001, not {seconds}")
+        self.rows: int | None = None
+        self._pool = pool
+        self._query = query
+        self._args = args
+        self._milliseconds = round(seconds * 1000)
+        self._blocks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def _copy(self) -> None:
+        # A task of its own: whoever cancels the reader (a framework does it
+        # over and over) cannot interrupt this one's rollback.
+        async with (
+            self._pool.acquire() as conn,
+            conn.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await conn.execute(
+                f"SET LOCAL statement_timeout = {self._milliseconds}"
+            )
+            status = await conn.copy_from_query(
+                self._query,
+                *self._args,
+                output=self._pass_on,
+                format="csv",
+                header=True,
+                encoding="utf8",
+            )
+        self.rows = int(status.removeprefix("COPY "))
+
+    async def _pass_on(self, block: bytes) -> None:
+        self._blocks.put_nowait(bytes(block))
+        await self._blocks.join()  # back-pressure: one block at a time
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._task is None:
+            self._task = asyncio.create_task(self._copy())
+            self._task.add_done_callback(
+                lambda _: self._blocks.put_nowait(None)
+            )
+        block = await self._blocks.get()
+        if block is None:
+            self._blocks.put_nowait(None)  # the end stays the end
+            await self._task  # an error of the query is raised here
+            raise StopAsyncIteration
+        self._blocks.task_done()
+        return block
+
+    def close(self) -> None:
+        """Cancel the query, if it runs; returns at once."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Cancel the query and wait until its connection is back."""
+        self.close()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+
+# --8<-- [end:copy_stream]
+
+
+# --8<-- [start:safe_column]
+def safe_column(name: str) -> str:
+    """Return SQL for a text column whose cells no spreadsheet computes.
+
+    COPY's bytes never pass through Python, so the server puts the apostrophe.
+    `name` must be yours: raises ValueError unless it is a plain identifier.
+    """
+    if not name.isidentifier():
+        raise ValueError(f"not a plain column name: {name!r}")
+    text = f'"{name}"'
+    marks = r"'=+-@' || E'\t\r\n' || U&'\FF1D\FF0B\FF0D\FF20'"
+    risky = f"strpos({marks}, left({text}, 1)) > 0 AND {text} <> ''"
+    return f"CASE WHEN {risky} THEN '''' || {text} ELSE {text} END AS {text}"
+
+
+# --8<-- [end:safe_column]
+
+
+# --8<-- [start:demo]
+async def demo(url: str) -> None:
+    """Stream 200,000 rows, give up one stream, and run into a time limit."""
+    settings = {"application_name": "export"}
+    async with asyncpg.create_pool(
+        url, min_size=1, max_size=2, server_settings=settings
+    ) as pool:
+        numbers = "(SELECT generate_series(1, $1) AS n) AS numbers"
+        query = f"SELECT n, md5(n::text) AS note FROM {numbers}"
+        blocks = size = 0
+        async with CopyStream(pool, query, 200_000) as stream:
+            async for block in stream:
+                blocks += 1
+                size += len(block)
+        print(f"{stream.rows} rows, {size} bytes in {blocks} blocks")
+
+        async with CopyStream(pool, query, 50_000_000) as stream:
+            first = await anext(stream)
+            print(f"{first[:6]!r}, and the reader goes away")
+        running = await pool.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND"
+            " application_name = 'export' AND pid <> pg_backend_pid()"
+        )
+        print(f"queries that still run for it: {running}")
+
+        slow = CopyStream(pool, query, 50_000_000, seconds=0.1)
+        with contextlib.suppress(asyncpg.QueryCanceledError):
+            async for _ in slow:
+                pass
+        print(f"after its time limit: {slow.rows} rows, and an exception")
+
+        text = "(VALUES ('=1+1'), ('plain'), (''), (NULL)) AS t (cell)"
+        query = f"SELECT {safe_column('cell')} FROM {text}"
+        print(b"".join([block async for block in CopyStream(pool, query)]))
+
+
+def main() -> None:
+    """Run the demo."""
+    url = os.environ.get("DATABASE_URL") or sys.exit(
+        "Set DATABASE_URL. A server: docker run --rm -p 5432:5432 "
+        "-e POSTGRES_PASSWORD=x postgres:18, then "
+        "DATABASE_URL=postgresql://postgres:x@127.0.0.1/postgres. "
+        "In the Firedrill repository: make lab"
+    )
+    asyncio.run(demo(url))
+
+
+if __name__ == "__main__":
+    main()
+# --8<-- [end:demo]

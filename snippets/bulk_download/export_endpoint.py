@@ -1,0 +1,505 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#     "asyncpg>=0.32,<1",
+#     "starlette>=1.10,<2",
+#     "zstandard>=0.25,<1",
+# ]
+#
+# [tool.firedrill]
+# needs = []
+# browser = false
+# ///
+# SPDX-License-Identifier: MIT-0
+"""The HTTP side of exports: small ones streamed at once, large ones as jobs.
+
+- `GET /orders.csv?columns=id,amount`: up to `most_rows` rows are streamed,
+  more of them become a job (202). At most `most_streams` a tenant at once.
+- `GET /exports/{id}`: how far it is; `DELETE` cancels it.
+- `GET /exports/{id}/file`: to its owner alone, a redirect to a short-lived
+  address in the object store, which answers Range requests.
+
+`create` at the end puts it on top of the other files of this folder. It works
+the same in FastAPI, whose StreamingResponse is Starlette's.
+
+Source: RFC 9110 sections 14 and 15.3.3, RFC 6266, RFC 9457
+"""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import (
+    JSONResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+Elsewhere = Any  # typed in the files that `create` imports, or nowhere
+
+
+# --8<-- [start:protocols]
+class Who(Protocol):
+    """Who asks; the tenant never comes from the request."""
+
+    @property
+    def tenant(self) -> str:
+        """Whose rows may be read."""
+
+
+class Job(Protocol):
+    """A large export."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def state(self) -> str:
+        """From queued, running to ready, failed, cancelled or expired."""
+
+    @property
+    def result(self) -> Mapping[str, Any] | None:
+        """Size, checksum and ETag of the file, once it is ready."""
+
+
+class Source(Protocol):
+    """Rows as blocks of CSV; close() cancels the query, and may be late."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Begin."""
+
+    def close(self) -> None:
+        """Stop."""
+
+
+class Backend(Protocol):
+    """What does the work."""
+
+    async def count(self, who: Who, most: int, /) -> int:
+        """Count the rows to export, but not beyond `most` + 1."""
+
+    def stream(self, who: Who, columns: Sequence[str], /) -> Source:
+        """Read them; nothing happens before the first block is asked for."""
+
+    def encode(
+        self, source: Source, accept: str | None, /
+    ) -> tuple[str, AsyncIterable[bytes]] | None:
+        """Choose a content coding and apply it; None: none will do."""
+
+    async def enqueue(self, who: Who, columns: Sequence[str], /) -> Job | None:
+        """Queue a large export; None above the tenant's bound."""
+
+    async def find(self, who: Who, job_id: str, /) -> Job | None:
+        """Return a job of this user, else None."""
+
+    async def cancel(self, who: Who, job_id: str, /) -> bool:
+        """Cancel a job of this user."""
+
+    def link(self, job: Job, /) -> str:
+        """Return a short-lived address of the file."""
+        # --8<-- [end:protocols]
+
+
+# --8<-- [start:response]
+class ExportResponse(StreamingResponse):
+    """A stream that is closed when it ends, fails, or its client is gone.
+
+    Without `close`, a query whose client left would run on for nobody. An
+    exception is not caught: the server then breaks the connection without
+    the last chunk, which is all that can still tell the client.
+    """
+
+    def __init__(
+        self,
+        body: AsyncIterable[bytes],
+        close: Callable[[], None],
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(body, headers=headers, media_type="text/csv")
+        self._close = close
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send the body; what follows must not await, it is cancelled."""
+        with ExitStack() as stack:
+            stack.callback(self._close)
+            await super().__call__(scope, receive, send)
+
+
+def disposition(filename: str) -> str:
+    """Return a Content-Disposition that saves under any name (RFC 6266).
+
+    Control characters, quotes and path separators are dropped: a name may
+    hold what a user typed.
+    """
+    clean = re.sub(r'[\x00-\x1f\x7f"\\/]', "", filename) or "export"
+    plain = clean.encode("ascii", "replace").decode().replace("?", "_")
+    extended = quote(clean, safe="")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}"
+
+
+# --8<-- [end:response]
+
+
+# --8<-- [start:exports]
+class Exports:
+    """The routes, for Starlette or FastAPI.
+
+    Args:
+        backend: does the work.
+        authenticate: who asks, and which scopes they have; None is a 401.
+        columns: each name that may be asked for, with the scope it needs.
+        most_rows: a longer export becomes a job.
+        most_streams: streams of one tenant at once, in this process.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        authenticate: Callable[[Request], tuple[Who, frozenset[str]] | None],
+        columns: Mapping[str, str | None],
+        *,
+        most_rows: int = 100_000,
+        most_streams: int = 2,
+    ) -> None:
+        self.backend = backend
+        self.authenticate = authenticate
+        self.columns = columns
+        self.most_rows = most_rows
+        self.most_streams = most_streams
+        self.running: Counter[str] = Counter()
+        self.routes = [
+            Route("/orders.csv", self.export),
+            Route("/exports/{id}", self.job, methods=["GET", "DELETE"]),
+            Route("/exports/{id}/file", self.file),
+        ]
+
+    async def export(self, request: Request) -> Response:
+        """Stream a small export, or queue a large one."""
+        known = self.authenticate(request)
+        if known is None:
+            return _problem(401, "Sign in", {"www-authenticate": "Bearer"})
+        who, scopes = known
+        names = request.query_params.get("columns", "id").split(",")
+        unknown = [name for name in names if name not in self.columns]
+        if unknown or len(set(names)) < len(names):
+            return _problem(400, f"Unknown or repeated: {unknown or names!r}")
+        if any(self.columns[name] not in scopes | {None} for name in names):
+            return _problem(403, "These columns need another scope")
+        if await self.backend.count(who, self.most_rows) > self.most_rows:
+            job = await self.backend.enqueue(who, names)
+            return _queued(job) if job else _busy(60)
+        return self._stream(request, who, names)
+
+    def _stream(
+        self, request: Request, who: Who, names: Sequence[str]
+    ) -> Response:
+        source = self.backend.stream(who, names)
+        accept = request.headers.get("accept-encoding")
+        encoded = self.backend.encode(source, accept)
+        if encoded is None:
+            return _problem(406, "zstd, gzip or identity")
+        coding, body = encoded
+        headers = {
+            "content-disposition": disposition(f"orders-{who.tenant}.csv"),
+            "cache-control": "private, no-store",
+            "vary": "accept-encoding",
+            "accept-ranges": "none",  # a query cannot be resumed
+            "x-accel-buffering": "no",  # nginx would hold back the first byte
+        }
+        if coding != "identity":
+            headers["content-encoding"] = coding
+        if request.method == "HEAD":  # the headers, without the query
+            return Response(headers=headers, media_type="text/csv")
+        if self.running[who.tenant] >= self.most_streams:
+            return _busy(5)
+        self.running[who.tenant] += 1
+
+        def close() -> None:
+            self.running[who.tenant] -= 1
+            source.close()
+
+        return ExportResponse(body, close, headers)
+
+    async def _find(self, request: Request) -> tuple[Who, Job] | None:
+        """Return the job in the path, if the caller owns it."""
+        known = self.authenticate(request)
+        if known is None:
+            return None
+        who, _ = known
+        job = await self.backend.find(who, request.path_params["id"])
+        return None if job is None else (who, job)
+
+    async def job(self, request: Request) -> Response:
+        """Tell how far a job is, or cancel it."""
+        found = await self._find(request)
+        if found is None:
+            return _problem(404, "No such export")
+        who, job = found
+        if request.method == "DELETE":
+            done = await self.backend.cancel(who, job.id)
+            return (
+                Response(status_code=204) if done else _problem(409, job.state)
+            )
+        waiting = job.state in ("queued", "running")
+        headers = {"retry-after": "5"} if waiting else {}
+        return JSONResponse(_shown(job), headers=headers)
+
+    async def file(self, request: Request) -> Response:
+        """Hand out the file to its owner."""
+        found = await self._find(request)
+        if found is None:  # another's export looks like none at all
+            return _problem(404, "No such export")
+        if found[1].state != "ready":
+            gone = found[1].state in ("expired", "cancelled", "failed")
+            return _problem(410 if gone else 409, found[1].state)
+        headers = {"cache-control": "no-store"}
+        link = self.backend.link(found[1])
+        return RedirectResponse(link, 303, headers)
+
+
+def _shown(job: Job) -> dict[str, Any]:
+    result = {k: v for k, v in (job.result or {}).items() if k != "key"}
+    return {"id": job.id, "state": job.state, **result}
+
+
+def _queued(job: Job) -> Response:
+    where = {"location": f"/exports/{job.id}", "retry-after": "5"}
+    return JSONResponse(_shown(job), 202, where)
+
+
+def _busy(seconds: int) -> Response:
+    where = {"retry-after": str(seconds)}
+    return _problem(429, "Your other exports first", where)
+
+
+def _problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with RFC 9457 problem details."""
+    body = {"status": status, "detail": detail}
+    kind = "application/problem+json"
+    return JSONResponse(body, status, headers, media_type=kind)
+    # --8<-- [end:exports]
+
+
+# --8<-- [start:create]
+def create(  # noqa: C901 - wiring
+    database: str,
+    client: Elsewhere,
+    bucket: str,
+    authenticate: Callable[[Request], tuple[Who, frozenset[str]] | None],
+    **limits: int,
+) -> Starlette:
+    """Put the service together; needs the other files of this folder."""
+    import asyncpg
+    import copy_stream
+    import export_job
+    import incremental_compression as compression
+    import zstandard
+    from export_manifest import Meter
+    from s3_multipart_writer import MultipartWriter
+
+    shown = {
+        "id": "id",
+        "customer": copy_stream.safe_column("customer"),
+        "amount": "amount",
+        "created_at": "created_at",
+        "email": copy_stream.safe_column("email"),
+    }
+    scopes = {name: "pii" if name == "email" else None for name in shown}
+
+    def zstd(blocks: AsyncIterable[bytes]) -> Elsewhere:
+        codec = zstandard.ZstdCompressor(level=1).compressobj()
+        sync = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+        return compression.acompressed(blocks, codec, sync=sync)
+
+    class Deployed:
+        pool: Elsewhere
+
+        async def count(self, who: Who, most: int) -> Elsewhere:
+            few = "SELECT FROM orders WHERE tenant = $1 LIMIT $2"
+            query = f"SELECT count(*) FROM ({few}) AS few"
+            return await self.pool.fetchval(query, who.tenant, most + 1)
+
+        def stream(self, who: Elsewhere, columns: Sequence[str]) -> Elsewhere:
+            names = ", ".join(shown[name] for name in columns)
+            query = f"SELECT {names} FROM orders WHERE tenant = $1 ORDER BY id"
+            return copy_stream.CopyStream(self.pool, query, who.tenant)
+
+        def encode(
+            self, source: Source, accept: str | None
+        ) -> tuple[str, AsyncIterable[bytes]] | None:
+            match compression.choose_coding(accept):
+                case None:
+                    return None
+                case "zstd":
+                    return "zstd", zstd(source)
+                case "gzip":
+                    codec = compression.gzip_codec()
+                    return "gzip", compression.acompressed(source, codec)
+            return "identity", source
+
+        async def enqueue(self, who: Who, columns: Sequence[str]) -> Elsewhere:
+            request = {"columns": [*columns]}
+            return await export_job.enqueue(self.pool, who, request)
+
+        async def find(self, who: Who, job_id: str) -> Elsewhere:
+            return await export_job.find(self.pool, who, job_id)
+
+        async def cancel(self, who: Who, job_id: str) -> Elsewhere:
+            return await export_job.cancel(self.pool, who, job_id)
+
+        def link(self, job: Job) -> Elsewhere:
+            return export_job.link(client, bucket, job, "orders.csv.zst")
+
+        async def write(self, job: Elsewhere) -> dict[str, Any]:
+            """From rows to CSV to zstd to S3, a few blocks in memory."""
+            meter = Meter()
+            key = f"{job.tenant}/{job.id}/{job.attempt}.csv.zst"
+            source = self.stream(job, job.request["columns"])
+            async with source, MultipartWriter(client, bucket, key) as writer:
+                metered = (meter.feed(block) async for block in source)
+                async for block in zstd(metered):
+                    await writer.write(block)
+            csv = meter.manifest()
+            counts = {"rows": csv.rows, "csv_sha256": csv.sha256}
+            return {**writer.result._asdict(), **counts}
+
+        async def work(self) -> None:
+            """Run jobs one by one; in production a process of its own."""
+            while True:
+                if await export_job.run_one(self.pool, self.write) is None:
+                    await asyncio.sleep(0.5)
+
+    backend = Deployed()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        # A stream sets a limit of its own; this one is for all the rest.
+        settings = {"application_name": "export", "statement_timeout": "10s"}
+        async with asyncpg.create_pool(
+            database, min_size=1, max_size=8, server_settings=settings
+        ) as backend.pool:
+            await backend.pool.execute(export_job.SCHEMA)
+            worker = asyncio.create_task(backend.work())
+            yield
+            worker.cancel()
+            await asyncio.wait([worker])
+
+    exports = Exports(backend, authenticate, scopes, **limits)
+    return Starlette(routes=exports.routes, lifespan=lifespan)
+    # --8<-- [end:create]
+
+
+# --8<-- [start:demo]
+@dataclass(frozen=True)
+class _Ann:
+    tenant: str = "acme"
+
+
+class _Rows:
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(3):
+            self.sent += 1
+            yield b"4711\n"
+
+    def close(self) -> None:
+        print(f"  closed after {self.sent} blocks")
+
+
+@dataclass(frozen=True)
+class _Ready:
+    id: str = "1"
+    state: str = "ready"
+    result: Mapping[str, Any] | None = None
+
+
+class _Toy:
+    """Three rows, one job that is ready, and no room for another."""
+
+    async def count(self, _who: Who, _most: int) -> int:
+        return 3
+
+    def stream(self, _who: Who, _columns: Sequence[str]) -> Source:
+        return _Rows()
+
+    def encode(
+        self, source: Source, _accept: str | None
+    ) -> tuple[str, AsyncIterable[bytes]]:
+        return "identity", source
+
+    async def enqueue(self, _who: Who, _columns: Sequence[str]) -> None:
+        return None
+
+    async def find(self, _who: Who, job_id: str) -> Job | None:
+        return _Ready() if job_id == "1" else None
+
+    async def cancel(self, _who: Who, _job_id: str) -> bool:
+        return False
+
+    def link(self, job: Job) -> str:
+        return f"https://store.example/{job.id}?signature=x"
+
+
+async def demo() -> None:
+    """Ask for rows, for what is not allowed, and for files."""
+    receive = asyncio.Queue[Message]().get  # the client stays
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            print(f"  {message['status']}")
+        elif message["body"]:
+            print(f"  {message['body']!r}")
+
+    for method, path, query, most in (
+        ("GET", "/orders.csv", b"columns=id", 100),
+        ("GET", "/orders.csv", b"columns=id", 2),  # three rows: a job
+        ("GET", "/orders.csv", b"columns=id,email", 100),
+        ("GET", "/orders.csv", b"columns=password", 100),
+        ("GET", "/exports/1/file", b"", 100),
+        ("DELETE", "/exports/1", b"", 100),
+        ("GET", "/exports/2/file", b"", 100),
+    ):
+        print(method, path, query.decode())
+        exports = Exports(
+            _Toy(),
+            lambda _: (_Ann(), frozenset()),
+            {"id": None, "email": "pii"},
+            most_rows=most,
+        )
+        scope = {"type": "http", "method": method, "path": path, "headers": []}
+        more = {"query_string": query, "asgi": {"spec_version": "2.4"}}
+        app = Starlette(routes=exports.routes)
+        await app({**scope, **more}, receive, send)
+    # --8<-- [end:demo]
+
+
+def main() -> None:
+    """Run the demo."""
+    asyncio.run(demo())
+
+
+if __name__ == "__main__":
+    main()
