@@ -25,7 +25,8 @@ class Child(subprocess.Popen[str]):
         """Kill what still runs, then close the pipes and collect the exit code."""
         family = reap.family([self.pid]) if self.poll() is None else ()
         killed = {pid: reap.born(pid) for pid in family}
-        for pid in killed:
+        # The child first: one that waits for its own children would end by itself after them.
+        for pid in sorted(killed, key=lambda pid: pid != self.pid):
             reap.send(pid, signal.SIGKILL)
         super().__exit__(kind, value, traceback)
         # A signal is sent before it is obeyed, and whoever comes next counts on a free port.

@@ -94,8 +94,9 @@ def main() -> None:
 
     print(asyncio.run(first()))
     with psycopg.connect(url) as conn:
-        logging.disable()
+        _LOG.disabled = True  # the demo shows what the client sees
         print(f"a table that is not there: {list(lines(conn, 'nowhere', 5))}")
+        _LOG.disabled = False
 
 
 if __name__ == "__main__":
