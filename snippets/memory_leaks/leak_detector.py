@@ -21,7 +21,7 @@ beyond that (2,000 calls by default) looks like one: give it less in tests.
 It sees memory that Python's allocators hand out in this process, and nothing
 that a C library takes for itself: test a route by an in-process client.
 Another thread that allocates meanwhile disturbs it, and so does a large block
-from before the first call that is replaced in the second look. The default
+from before the first call that is replaced in a later look. The default
 limit lets 200 bytes pass: at 50 requests a second 860 MB a day. Lower it for a
 busy route.
 
