@@ -271,12 +271,12 @@ def _build(root: Path, shown: Shown, report: Say) -> None:
         changed = None
     if changed is None:
         message = "\n".join(said)
+        shown.show(message)
         report(message)
         report("serve: the last good build stays on show; save again when it is mended")
-        shown.show(message)
     elif changed or shown.message or not shown.epoch:
-        report(f"serve: built in {time.monotonic() - began:.1f} s")
         shown.show()
+        report(f"serve: built in {time.monotonic() - began:.1f} s")
 
 
 def _render(root: Path, folder: Path, say: Say) -> bool | None:

@@ -99,14 +99,13 @@ def assert_no_leak(
         LeakError: it does, three times; the message names the growing lines.
     """
     with _tracing():
-        growth = growth_per_call(fn, warmup=warmup, calls=calls)
-        for _ in range(2):  # a cache that was filling, or a table that grew
+        # Twice more: a cache may have been filling, or a table growing.
+        for settle in (warmup, 4 * calls, 4 * calls):
+            growth = growth_per_call(fn, warmup=settle, calls=calls)
             if growth <= max_bytes_per_call:
                 return
-            growth = growth_per_call(fn, warmup=4 * calls, calls=calls)
-    if growth > max_bytes_per_call:
-        lines = "\n".join(growing_lines(fn, calls))
-        raise LeakError(f"{growth:,.0f} bytes per call stay behind:\n{lines}")
+    lines = "\n".join(growing_lines(fn, calls))
+    raise LeakError(f"{growth:,.0f} bytes per call stay behind:\n{lines}")
     # --8<-- [end:assert]
 
 

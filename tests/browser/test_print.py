@@ -12,6 +12,18 @@ from tests.browser.site import Site
 from tests.browser.test_accessibility import PALETTES
 from tests.browser.test_palette import COLOURS
 
+# One fold-out of each kind, and the shortest of it: reading sixty sheets back takes a minute.
+FEWER = """() => {
+  const kept = new Map();
+  for (const fold of document.querySelectorAll("article details")) {
+    const kind = `${fold.className} ${fold.querySelector(".highlight")?.className}`;
+    const other = kept.get(kind);
+    const shorter = !other || fold.textContent.length < other.textContent.length;
+    if (shorter) kept.set(kind, fold);
+    const gone = shorter ? other : fold;
+    if (gone && ![...kept.values()].some((one) => gone.contains(one))) gone.remove();
+  }
+}"""
 FOLDED = """() => [...document.querySelectorAll("article details")].map((fold) => {
   fold.open = true;
   return fold.innerText;
@@ -36,12 +48,14 @@ def test_print_shows_what_is_folded(site: Site, browser: Chromium, scripts: bool
     with browser.context() as context:
         page = context.new_page()
         page.goto(site.url + path)
+        page.evaluate(FEWER)
         folded: list[str] = page.evaluate(FOLDED)
     with browser.context(java_script_enabled=scripts) as context:
         page = context.new_page()
         page.goto(site.url + path)
+        page.evaluate(FEWER)
         paper = printed(page)
-    assert folded
+    assert len(folded) > 2
     missing = [word for text in folded for word in text.split() if letters(word) not in paper]
     assert missing == []
     assert letters("How this site is tested") not in paper

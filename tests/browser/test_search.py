@@ -1,13 +1,15 @@
 """Searching what a reader has on the screen, or in mind, leads to the page."""
 
 import json
+import re
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.site import Site
+
+MATCHING = re.compile("matching")
 
 
 @pytest.fixture
@@ -27,17 +29,19 @@ def complete(catalog: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def searching(site: Site, page: Page) -> Page:
-    """The home page."""
+    """The home page, its search open."""
     page.goto(site.url)
+    page.locator(".md-search__input").click()
     return page
 
 
 def hits(page: Page, query: str) -> list[str]:
     """Pages that the search lists for a query, best first, as paths without anchor."""
-    page.goto(f"{page.url.partition('?')[0]}?q={quote(query)}")
-    page.wait_for_function(
-        "/matching/.test(document.querySelector('.md-search-result__meta').textContent)"
-    )
+    meta = page.locator(".md-search-result__meta")
+    for text, found in (("", expect(meta).not_to_have_text), (query, expect(meta).to_have_text)):
+        page.locator(".md-search__input").fill(text)
+        page.locator(".md-search__input").press("End")  # the search listens to keys
+        found(MATCHING, timeout=30_000)
     links: list[str] = page.locator(".md-search-result__item > a").evaluate_all(
         "(links) => links.map((link) => new URL(link.href).pathname)"
     )

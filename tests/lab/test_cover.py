@@ -29,7 +29,7 @@ def test_demo(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [[], ["-n", "2"]])
+@pytest.mark.parametrize("how", [[], ["-p", "xdist", "-n", "2"]], ids=["alone", "xdist"])
 def test_branches_are_added_up_over_workers_and_demos(
     pytester: pytest.Pytester, how: list[str]
 ) -> None:

@@ -34,7 +34,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [[], ["-n", "2"]])
+@pytest.mark.parametrize("how", [[], ["-p", "xdist", "-n", "2"]], ids=["alone", "xdist"])
 def test_what_cannot_run_is_deselected_counted_and_named(
     suite: pytest.Pytester, how: list[str]
 ) -> None:

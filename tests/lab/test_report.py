@@ -164,7 +164,7 @@ def test_the_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [[], ["-n", "1"]])
+@pytest.mark.parametrize("how", [[], ["-p", "xdist", "-n", "1"]], ids=["alone", "xdist"])
 def test_outcomes_are_noted_by_module(pytester: pytest.Pytester, how: list[str]) -> None:
     pytester.makeconftest(ALL_BUT_ETCD)
     pytester.makepyfile(test_module=MODULE, test_broken="import no_such_module")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from catalog.html import check_site, source_of
-from tests.browser.conftest import NOT_SOURCE
-from tests.browser.site import REPO_URL, ROOT
+from tests.browser.site import REPO_URL
 from tests.site.conftest import Built
+from tests.site.small import small_repository
 
 
 def pages(site: Path) -> dict[str, str]:
@@ -83,8 +82,7 @@ def test_the_second_stage_writes_nothing(built: Built) -> None:
 
 @pytest.mark.slow
 def test_a_site_without_address_claims_none(tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT, copy, ignore=NOT_SOURCE)
+    copy = small_repository(tmp_path / "copy", "rate-limiting")
     done = subprocess.run(
         [sys.executable, "-m", "catalog", "site"],
         cwd=copy,
@@ -94,7 +92,9 @@ def test_a_site_without_address_claims_none(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for address, text in pages(copy / "site").items():
+    found = pages(copy / "site")
+    assert "uv run gcra.py" in found["scenarios/rate-limiting/index.html"]
+    for address, text in found.items():
         assert 'rel="canonical"' not in text, address
         assert "/edit/" not in text, address
         assert "uv run http" not in text, address

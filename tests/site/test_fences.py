@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,9 +11,9 @@ import pytest
 
 from catalog.markdown import fences
 from catalog.snippets import strip
-from tests.browser.conftest import NOT_SOURCE
 from tests.browser.site import ROOT
 from tests.site.conftest import Built, StagedFences
+from tests.site.small import small_repository
 
 KINDS = {"embedded", "executed", "exempt"}
 
@@ -156,7 +155,8 @@ def test_a_fence_that_raises_type_error_runs_once(pytester: pytest.Pytester) -> 
     pytester.makeconftest(head + runner[0])
     code = "open('runs', 'a').write('x')\nlen(1)"
     pytester.makefile(".md", page=f"```python\n{code}\n```\n")
-    result = pytester.runpytest_subprocess("--markdown-docs", "-p", "no:cacheprovider")
+    plugin = ("-p", "pytest_markdown_docs.plugin")
+    result = pytester.runpytest_subprocess(*plugin, "--markdown-docs", "-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     assert (pytester.path / "runs").read_text(encoding="utf-8") == "x"
 
@@ -178,11 +178,12 @@ def run_fences(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     pytester.makepyfile(test_fences="", test_other="def test_goes_on(): pass")
     files = ("test_fences.py", "test_other.py")
     python_path = ("-o", f"pythonpath={ROOT}")
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *python_path, *files, *arguments)
+    plugins = ("-p", "no:cacheprovider", "-p", "pytest_markdown_docs.plugin")
+    return pytester.runpytest_subprocess(*plugins, *python_path, *files, *arguments)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [[], ["-n", "2"]])
+@pytest.mark.parametrize("how", [[], ["-p", "xdist", "-n", "2"]], ids=["alone", "xdist"])
 def test_a_staging_problem_is_one_failing_item(pytester: pytest.Pytester, how: list[str]) -> None:
     (pytester.path / "repository").mkdir()
     result = run_fences(pytester, *how)
@@ -193,8 +194,7 @@ def test_a_staging_problem_is_one_failing_item(pytester: pytest.Pytester, how: l
 
 @pytest.mark.slow
 def test_executed_fences_are_tests_of_their_own(pytester: pytest.Pytester) -> None:
-    repository = pytester.path / "repository"
-    shutil.copytree(ROOT, repository, ignore=NOT_SOURCE)
+    repository = small_repository(pytester.path / "repository")
     page = "---\ntitle: A\ndescription: A page of fences\n---\n\n"
     good = "```python\nx = 1\n```\n"
     nested = "!!! note\n\n    ```{.python continuation}\n    assert x == 1\n    ```\n"

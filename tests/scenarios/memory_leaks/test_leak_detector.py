@@ -140,10 +140,7 @@ def test_refuses_fewer_calls_than_samples() -> None:
         growth_per_call(lambda: None, calls=7)
 
 
-def test_the_fixture_works_in_a_readers_project(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the reader has none of ours
+def test_the_fixture_works_in_a_readers_project(pytester: pytest.Pytester) -> None:
     source = Path(leak_detector.__file__).read_text(encoding="utf-8")
     pytester.makepyfile(
         leak_detector=source,
@@ -165,9 +162,8 @@ def test_the_fixture_works_in_a_readers_project(
 
 @pytest.mark.parametrize(("option", "failed"), [("no:logging", 0), ("logging", 1)])
 def test_a_route_that_logs_needs_pytest_to_keep_no_records(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, option: str, failed: int
+    pytester: pytest.Pytester, option: str, failed: int
 ) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(
         leak_detector=Path(leak_detector.__file__).read_text(encoding="utf-8"),
         conftest='pytest_plugins = ["leak_detector"]',
