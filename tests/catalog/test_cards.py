@@ -299,6 +299,7 @@ GUIDS = {
 }
 
 
+@pytest.mark.slow
 def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
     """In other processes, with other hash seeds, at other times, and no file is left behind."""
     code = (

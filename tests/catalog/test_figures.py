@@ -71,6 +71,7 @@ def test_boxes_are_counted(tmp_path: Path) -> None:
     assert d2.boxes(d2.compile_diagram(tmp_path, DIAGRAM)) == 3
 
 
+@pytest.mark.slow
 def test_a_chart_follows_the_palette(tmp_path: Path) -> None:
     picture = chart.draw(tmp_path, Chart(spec=SPEC))
     assert re.findall(r"#[0-9a-fA-F]{3,8}\b", picture) == []

@@ -386,6 +386,7 @@ def test_a_failed_stage_leaves_everything_as_it_was(
     assert tree(staged / "build") == before
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_one_message(
     staged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -415,6 +416,7 @@ def test_a_file_in_the_place_of_build_is_one_message(
     assert "Mend:" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_a_killed_stage_left_is_cleaned_up_by_the_next(staged: Path) -> None:
     (staged / "build/.stage-dead/docs").mkdir(parents=True)
     (staged / "build/docs/index.md").unlink()
@@ -455,6 +457,7 @@ def test_a_swap_that_fails_leaves_the_old_site(
     assert not (tmp_path / "old").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
@@ -484,6 +487,7 @@ def test_a_site_that_cannot_be_finished_is_one_message_and_changes_nothing(
     assert list(staged.glob(".site-*")) == []
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_everything_as_it_was(
     staged: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -499,6 +503,7 @@ def test_an_interrupt_leaves_everything_as_it_was(
     assert tree(staged / "build") == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_waits_until_all_files_are_in_place(
     staged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -517,6 +522,7 @@ def test_ctrl_c_waits_until_all_files_are_in_place(
         assert (staged / f"build/docs/assets/{name}.css").read_bytes() == b"a{}\n"
 
 
+@pytest.mark.slow
 def test_two_stages_at_once_agree(staged: Path) -> None:
     (staged / "docs/assets/new.css").write_text("a{}", encoding="utf-8")
     command = [sys.executable, "-m", "catalog", "--root", str(staged), "stage"]

@@ -43,6 +43,7 @@ def test_a_failure_of_the_last_step_fails_the_suite() -> None:
     assert not run([step("one", "pass"), step("two", "import sys; sys.exit(5)")])
 
 
+@pytest.mark.slow
 def test_an_interrupt_stops_the_whole_group_and_says_one_line(tmp_path: Path) -> None:
     # A step with a child of its own, as pytest has: both must be gone.
     grandchild = "import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)"

@@ -140,6 +140,7 @@ def test_fences_in_tabs_and_admonitions_are_seen() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_fence_that_raises_type_error_runs_once(pytester: pytest.Pytester) -> None:
     source = Path(__file__).parent / "conftest.py"
     runner = re.search(

@@ -13,6 +13,8 @@ from snippets.memory_leaks import leak_report
 from snippets.memory_leaks.leak_report import referrer_chain, top_growth
 from tests.scenarios.memory_leaks.conftest import Demo
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).name
 
 

@@ -7,12 +7,15 @@ import tracemalloc
 import weakref
 from functools import lru_cache
 
+import pytest
 from psycopg_pool import ConnectionPool
 
 from snippets.memory_leaks import leak_detector, naive_globals
 from snippets.memory_leaks.bounded_cache import cached_method
 from tests.scenarios.memory_leaks.cases import SIZE, USERS, running
 from tests.scenarios.memory_leaks.test_drill import connections
+
+pytestmark = pytest.mark.slow
 
 
 def test_del_and_collect_in_each_request_free_nothing_that_is_reachable() -> None:

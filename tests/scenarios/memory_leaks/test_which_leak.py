@@ -10,6 +10,8 @@ from snippets.memory_leaks import which_leak
 from snippets.memory_leaks.which_leak import MIB, Verdict, examine, give_back
 from tests.scenarios.memory_leaks.conftest import Demo
 
+pytestmark = pytest.mark.slow
+
 KEPT: list[bytes] = []
 
 
