@@ -18,7 +18,8 @@ AUDITS = 4
 """How often axe runs on a page."""
 SHARES = 4
 CONTRAST = "color-contrast"
-RUN = """(options) => axe.run(document, {
+RULES: dict[str, Any] = {"runOnly": {"type": "tag", "values": LEVEL_AA}}
+RUN = """([place, options]) => axe.run(place ?? document, {
   ...options, resultTypes: ["violations", "incomplete"], elementRef: false,
 }).then((result) => ({
   passes: result.passes.map((rule) => rule.id),
@@ -68,18 +69,26 @@ THIN = """() => {
 }"""
 
 
+def barriers(page: Page, place: str | None = None) -> list[str]:
+    """What axe finds, contrast and all, on the loaded page or in one place of it."""
+    result = page.evaluate(RUN, [place, RULES])
+    assert len(result["passes"]) > 5, "an empty page?"
+    assert result["errors"] == []
+    found: list[str] = result["violations"]
+    return found
+
+
 def audits(page: Page) -> Iterator[tuple[str, Any]]:
     """Audit the loaded page: every rule at both widths, contrast in both palettes."""
     page.evaluate(PREPARE)
-    but_contrast = {CONTRAST: {"enabled": False}}
-    rules = {"runOnly": {"type": "tag", "values": LEVEL_AA}, "rules": but_contrast}
+    rules = RULES | {"rules": {CONTRAST: {"enabled": False}}}
     for size in (NARROW, DESK):
         page.set_viewport_size(size)
-        yield f"{size['width']} px", page.evaluate(RUN, rules)
+        yield f"{size['width']} px", page.evaluate(RUN, [None, rules])
     page.evaluate(THIN)
     for palette in PALETTES:  # a colour knows no width; and axe fails on pages of 38,000 px
         choose(page, palette)
-        yield palette, page.evaluate(RUN, {"runOnly": [CONTRAST]})
+        yield palette, page.evaluate(RUN, [None, {"runOnly": [CONTRAST]}])
 
 
 @pytest.mark.parametrize("share", range(SHARES))

@@ -7,24 +7,23 @@ from playwright.sync_api import Page
 from tests.browser.driver import Chromium
 from tests.browser.site import ROOT, Site, listings
 
-# Each listing's tab is chosen and its button pressed, and the clipboard is read after each.
-COPY_ALL = """async () => {
+OPEN_ALL = """() => {
   for (const fold of document.querySelectorAll("details")) fold.open = true;
-  const taken = [];
-  for (const listing of document.querySelectorAll("article .highlight:has(code)")) {
-    for (let block = listing.closest(".tabbed-block"); block;
-         block = block.parentElement.closest(".tabbed-block")) {
-      const index = [...block.parentElement.children].indexOf(block);
-      block.closest(".tabbed-set").querySelectorAll(":scope > input")[index].click();
-    }
-    const button = listing.querySelector("button[title='Copy to clipboard']");
-    const box = button.getBoundingClientRect();
-    if (!box.width || !box.height) throw new Error(`no button to press: ${listing.innerText}`);
-    await navigator.clipboard.writeText("nothing was copied");
-    button.click();
-    taken.push(await navigator.clipboard.readText());
+}"""
+# The listing's tab is chosen and its button pressed. A call of its own for each: a browser lets a
+# page write to the clipboard for some seconds after a reader has done something, and no longer.
+COPY = """async (listing) => {
+  for (let block = listing.closest(".tabbed-block"); block;
+       block = block.parentElement.closest(".tabbed-block")) {
+    const index = [...block.parentElement.children].indexOf(block);
+    block.closest(".tabbed-set").querySelectorAll(":scope > input")[index].click();
   }
-  return taken;
+  const button = listing.querySelector("button[title='Copy to clipboard']");
+  const box = button.getBoundingClientRect();
+  if (!box.width || !box.height) throw new Error(`no button to press: ${listing.innerText}`);
+  await navigator.clipboard.writeText("nothing was copied");
+  button.click();
+  return navigator.clipboard.readText();
 }"""
 
 
@@ -33,10 +32,12 @@ def copies(page: Page) -> list[str]:
 
     The first is pressed as a reader does it, by the mouse: it must lie open to a click.
     """
+    page.evaluate(OPEN_ALL)
+    listed = page.locator("article .highlight:has(code)")
     page.evaluate("navigator.clipboard.writeText('nothing was copied')")
-    page.locator("article .highlight:has(code)").first.get_by_title("Copy to clipboard").click()
+    listed.first.get_by_title("Copy to clipboard").click()
     first = page.evaluate("navigator.clipboard.readText()")
-    taken: list[str] = page.evaluate(COPY_ALL)
+    taken: list[str] = [one.evaluate(COPY) for one in listed.element_handles()]
     assert taken[0] == first
     return taken
 
