@@ -10,8 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -57,6 +59,42 @@ class Command:
         except KeyboardInterrupt:
             _end(child)
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Programs that run side by side; what each said is told whole, in order."""
+
+    commands: Sequence[Command]
+
+    @property
+    def name(self) -> str:
+        """What they are called in the account."""
+        return ", ".join(command.name for command in self.commands)
+
+    def run(self) -> bool:
+        """Run them all to their end."""
+        good = True
+        with ExitStack() as stack:
+            started = []
+            for command in self.commands:
+                said = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
+                child = subprocess.Popen(
+                    command.argv, cwd=command.root, stdin=subprocess.DEVNULL,
+                    stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+                )  # fmt: skip
+                started.append((command, child, said))
+            try:
+                for command, child, said in started:
+                    failed = child.wait() != 0
+                    said.seek(0)
+                    _say(said.read() + f"   {'FAILED' if failed else 'ok'}: {command.name}")
+                    good = good and not failed
+            except KeyboardInterrupt:
+                for _, child, _ in started:
+                    _end(child)
+                raise
+        return good
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +155,16 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
-def lint() -> list[Step]:
-    """Give the steps that read the code without running it."""
-    return [
-        Command("ruff check", python("-m", "ruff", "check", "--quiet")),
-        Command("ruff format", python("-m", "ruff", "format", "--check", "--quiet")),
-        Command("mypy", python("-m", "mypy", "--sqlite-cache", "--no-error-summary")),
-        Command("catalog check", python("-m", "catalog", "check")),
-    ]
+def lint() -> Step:
+    """Give the step that reads the code without running it."""
+    return Together(
+        [
+            Command("ruff check", python("-m", "ruff", "check", "--quiet")),
+            Command("ruff format", python("-m", "ruff", "format", "--check", "--quiet")),
+            Command("catalog check", python("-m", "catalog", "check")),
+            Command("mypy", python("-m", "mypy", "--sqlite-cache", "--no-error-summary")),
+        ]
+    )
 
 
 def tests(name: str, *arguments: str) -> Command:
@@ -135,7 +175,7 @@ def tests(name: str, *arguments: str) -> Command:
 def check() -> list[Step]:
     """Give the steps of `make check`."""
     fast = "not (slow or serial or browser or server)"
-    return [*lint(), tests("fast tests", "-n", WORKERS, "-m", fast)]
+    return [lint(), tests("fast tests", "-n", WORKERS, "-m", fast)]
 
 
 def everything(notes: Path) -> list[Step]:
@@ -147,7 +187,7 @@ def everything(notes: Path) -> list[Step]:
     serial = tests("tests that run alone", "-m", "serial", f"--outcomes={notes / 'serial.json'}")
     return [
         Call("browser", _browser),
-        *lint(),
+        lint(),
         parallel,
         Call("branch coverage of snippets/", _coverage),
         serial,

@@ -9,7 +9,7 @@ import pytest
 
 from lab import suite
 from lab.eventually import eventually
-from lab.suite import Call, Command, Step, run
+from lab.suite import Call, Command, Step, Together, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +37,26 @@ def test_a_failure_does_not_stop_the_rest_and_is_told_above_the_last_run(
     told = lines[lines.index("-- so far") + 1 :]
     assert told[0].split()[2:] == ["FAILED", "lint"]
     assert told[1].split()[2:] == ["ok", "browser"]
+
+
+def test_together_each_says_its_own_whole_and_all_must_be_good(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The first can end only after the second has begun."""
+    seen = tmp_path / "seen"
+    first = "import pathlib, time\nwhile not pathlib.Path('seen').exists(): time.sleep(0.01)"
+    steps = [
+        step("first", f"{first}\nprint('waited')", tmp_path),
+        step("second", "import pathlib; pathlib.Path('seen').touch(); print(1); 1 / 0", tmp_path),
+    ]
+    both = Together(steps)
+    assert both.name == "first, second"
+    assert not both.run()
+    assert seen.exists()
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[:3] == ["waited", "   ok: first", "1"]
+    assert lines[-2:] == ["ZeroDivisionError: division by zero", "   FAILED: second"]
+    assert Together(steps[:1]).run()
 
 
 def test_a_failure_of_the_last_step_fails_the_suite() -> None:
