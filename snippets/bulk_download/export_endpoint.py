@@ -14,7 +14,10 @@
 """The HTTP side of exports: small ones streamed at once, large ones as jobs.
 
 - `GET /orders.csv?columns=id,amount`: up to `most_rows` rows are streamed,
-  more of them become a job (202). At most `most_streams` a tenant at once.
+  more of them become a job (202). At most `most_streams` a tenant at once,
+  and `all_streams` of all: slow readers must not take what the rest needs.
+  A link in a page can only GET, so a GET may start a job; asked again, it
+  answers with the job under way. HEAD starts nothing.
 - `GET /exports/{id}`: how far it is; `DELETE` cancels it.
 - `GET /exports/{id}/file`: to its owner alone, a redirect to a short-lived
   address in the object store, which answers Range requests.
@@ -26,7 +29,9 @@ Source: RFC 9110 sections 14 and 15.3.3, RFC 6266, RFC 9457
 """
 
 import asyncio
+import logging
 import re
+import zlib
 from collections import Counter
 from collections.abc import (
     AsyncIterable,
@@ -37,6 +42,8 @@ from collections.abc import (
 )
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -52,6 +59,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 Elsewhere = Any  # typed in the files that `create` imports, or nowhere
+_LOG = logging.getLogger(__name__)
 
 
 # --8<-- [start:protocols]
@@ -95,13 +103,16 @@ class Backend(Protocol):
     async def count(self, who: Who, most: int, /) -> int:
         """Count the rows to export, but not beyond `most` + 1."""
 
-    def stream(self, who: Who, columns: Sequence[str], /) -> Source:
+    def stream(
+        self, who: Who, columns: Sequence[str], seconds: float, /
+    ) -> Source:
         """Read them; nothing happens before the first block is asked for."""
 
-    def encode(
-        self, source: Source, accept: str | None, /
-    ) -> tuple[str, AsyncIterable[bytes]] | None:
-        """Choose a content coding and apply it; None: none will do."""
+    def coding(self, accept: str | None, /) -> str | None:
+        """Choose a content coding for Accept-Encoding; None: none will do."""
+
+    def encode(self, source: Source, coding: str, /) -> AsyncIterable[bytes]:
+        """Apply it."""
 
     async def enqueue(self, who: Who, columns: Sequence[str], /) -> Job | None:
         """Queue a large export; None above the tenant's bound."""
@@ -119,11 +130,12 @@ class Backend(Protocol):
 
 # --8<-- [start:response]
 class ExportResponse(StreamingResponse):
-    """A stream that is closed when it ends, fails, or its client is gone.
+    """A stream closed when it ends, fails, takes too long or is left alone.
 
     Without `close`, a query whose client left would run on for nobody. An
-    exception is not caught: the server then breaks the connection without
-    the last chunk, which is all that can still tell the client.
+    exception is not caught, TimeoutError neither: the server then breaks the
+    connection without the last chunk, which is all that can still tell the
+    client. Also a client that stays and reads nothing ends after `seconds`.
     """
 
     def __init__(
@@ -131,9 +143,11 @@ class ExportResponse(StreamingResponse):
         body: AsyncIterable[bytes],
         close: Callable[[], None],
         headers: Mapping[str, str],
+        seconds: float,
     ) -> None:
         super().__init__(body, headers=headers, media_type="text/csv")
         self._close = close
+        self._seconds = seconds
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
@@ -141,7 +155,8 @@ class ExportResponse(StreamingResponse):
         """Send the body; what follows must not await, it is cancelled."""
         with ExitStack() as stack:
             stack.callback(self._close)
-            await super().__call__(scope, receive, send)
+            async with asyncio.timeout(self._seconds):
+                await super().__call__(scope, receive, send)
 
 
 def disposition(filename: str) -> str:
@@ -169,6 +184,8 @@ class Exports:
         columns: each name that may be asked for, with the scope it needs.
         most_rows: a longer export becomes a job.
         most_streams: streams of one tenant at once, in this process.
+        all_streams: streams of all tenants; no more than have a connection.
+        seconds: what one may take, a slow client included.
     """
 
     def __init__(
@@ -179,12 +196,16 @@ class Exports:
         *,
         most_rows: int = 100_000,
         most_streams: int = 2,
+        all_streams: int = 6,
+        seconds: float = 60.0,
     ) -> None:
         self.backend = backend
         self.authenticate = authenticate
         self.columns = columns
         self.most_rows = most_rows
         self.most_streams = most_streams
+        self.all_streams = all_streams
+        self.seconds = seconds
         self.running: Counter[str] = Counter()
         self.routes = [
             Route("/orders.csv", self.export),
@@ -204,20 +225,21 @@ class Exports:
             return _problem(400, f"Unknown or repeated: {unknown or names!r}")
         if any(self.columns[name] not in scopes | {None} for name in names):
             return _problem(403, "These columns need another scope")
+        coding = self.backend.coding(request.headers.get("accept-encoding"))
+        if coding is None:
+            return _problem(406, "zstd, gzip or identity")
+        if request.method == "HEAD":  # safe: no query, and no job
+            answer = Response(
+                headers=self._headers(who, coding), media_type="text/csv"
+            )
+            del answer.headers["content-length"]  # nobody knows GET's
+            return answer
         if await self.backend.count(who, self.most_rows) > self.most_rows:
             job = await self.backend.enqueue(who, names)
-            return _queued(job) if job else _busy(60)
-        return self._stream(request, who, names)
+            return _queued(job) if job else _busy(429, 60)
+        return self._stream(who, names, coding)
 
-    def _stream(
-        self, request: Request, who: Who, names: Sequence[str]
-    ) -> Response:
-        source = self.backend.stream(who, names)
-        accept = request.headers.get("accept-encoding")
-        encoded = self.backend.encode(source, accept)
-        if encoded is None:
-            return _problem(406, "zstd, gzip or identity")
-        coding, body = encoded
+    def _headers(self, who: Who, coding: str) -> dict[str, str]:
         headers = {
             "content-disposition": disposition(f"orders-{who.tenant}.csv"),
             "cache-control": "private, no-store",
@@ -227,17 +249,24 @@ class Exports:
         }
         if coding != "identity":
             headers["content-encoding"] = coding
-        if request.method == "HEAD":  # the headers, without the query
-            return Response(headers=headers, media_type="text/csv")
+        return headers
+
+    def _stream(self, who: Who, names: Sequence[str], coding: str) -> Response:
         if self.running[who.tenant] >= self.most_streams:
-            return _busy(5)
+            return _busy(429, 5)
+        if self.running.total() >= self.all_streams:
+            return _busy(503, 5)
+        source = self.backend.stream(who, names, self.seconds)
+        body = self.backend.encode(source, coding)
         self.running[who.tenant] += 1
 
         def close() -> None:
             self.running[who.tenant] -= 1
+            self.running += Counter()  # forget tenants that have none
             source.close()
 
-        return ExportResponse(body, close, headers)
+        headers = self._headers(who, coding)
+        return ExportResponse(body, close, headers, self.seconds)
 
     async def _find(self, request: Request) -> tuple[Who, Job] | None:
         """Return the job in the path, if the caller owns it."""
@@ -286,9 +315,10 @@ def _queued(job: Job) -> Response:
     return JSONResponse(_shown(job), 202, where)
 
 
-def _busy(seconds: int) -> Response:
+def _busy(status: int, seconds: int) -> Response:
+    whose = "Your" if status == 429 else "Everybody's"
     where = {"retry-after": str(seconds)}
-    return _problem(429, "Your other exports first", where)
+    return _problem(status, f"{whose} other exports first", where)
 
 
 def _problem(
@@ -307,16 +337,22 @@ def create(  # noqa: C901 - wiring
     client: Elsewhere,
     bucket: str,
     authenticate: Callable[[Request], tuple[Who, frozenset[str]] | None],
+    *,
+    job_seconds: float = 3600.0,
+    all_streams: int = 6,
     **limits: int,
 ) -> Starlette:
-    """Put the service together; needs the other files of this folder."""
+    """Put the service together; needs the other files of this folder.
+
+    And an index on orders (tenant, id): without it, every export sorts.
+    """
     import asyncpg
     import copy_stream
     import export_job
     import incremental_compression as compression
     import zstandard
     from export_manifest import Meter
-    from s3_multipart_writer import MultipartWriter
+    from s3_multipart_writer import MultipartWriter, abort_stale
 
     shown = {
         "id": "id",
@@ -327,36 +363,42 @@ def create(  # noqa: C901 - wiring
     }
     scopes = {name: "pii" if name == "email" else None for name in shown}
 
-    def zstd(blocks: AsyncIterable[bytes]) -> Elsewhere:
-        codec = zstandard.ZstdCompressor(level=1).compressobj()
-        sync = zstandard.COMPRESSOBJ_FLUSH_BLOCK
-        return compression.acompressed(blocks, codec, sync=sync)
+    def zstd() -> Elsewhere:
+        return zstandard.ZstdCompressor(level=1).compressobj()
+
+    codecs: dict[str, tuple[Callable[[], Elsewhere], int]] = {
+        "zstd": (zstd, zstandard.COMPRESSOBJ_FLUSH_BLOCK),
+        "gzip": (compression.gzip_codec, zlib.Z_SYNC_FLUSH),
+    }
 
     class Deployed:
-        pool: Elsewhere
+        pool: Elsewhere  # for short queries
+        streams: Elsewhere  # for COPY alone: a slow reader holds its own
 
         async def count(self, who: Who, most: int) -> Elsewhere:
             few = "SELECT FROM orders WHERE tenant = $1 LIMIT $2"
             query = f"SELECT count(*) FROM ({few}) AS few"
             return await self.pool.fetchval(query, who.tenant, most + 1)
 
-        def stream(self, who: Elsewhere, columns: Sequence[str]) -> Elsewhere:
+        def stream(
+            self, who: Elsewhere, columns: Sequence[str], seconds: float
+        ) -> Elsewhere:
             names = ", ".join(shown[name] for name in columns)
             query = f"SELECT {names} FROM orders WHERE tenant = $1 ORDER BY id"
-            return copy_stream.CopyStream(self.pool, query, who.tenant)
+            return copy_stream.CopyStream(
+                self.streams, query, who.tenant, seconds=seconds
+            )
+
+        def coding(self, accept: str | None) -> str | None:
+            return compression.choose_coding(accept)
 
         def encode(
-            self, source: Source, accept: str | None
-        ) -> tuple[str, AsyncIterable[bytes]] | None:
-            match compression.choose_coding(accept):
-                case None:
-                    return None
-                case "zstd":
-                    return "zstd", zstd(source)
-                case "gzip":
-                    codec = compression.gzip_codec()
-                    return "gzip", compression.acompressed(source, codec)
-            return "identity", source
+            self, source: AsyncIterable[bytes], coding: str
+        ) -> AsyncIterable[bytes]:
+            if coding == "identity":
+                return source
+            codec, sync = codecs[coding]
+            return compression.acompressed(source, codec(), sync=sync)
 
         async def enqueue(self, who: Who, columns: Sequence[str]) -> Elsewhere:
             request = {"columns": [*columns]}
@@ -369,16 +411,21 @@ def create(  # noqa: C901 - wiring
             return await export_job.cancel(self.pool, who, job_id)
 
         def link(self, job: Job) -> Elsewhere:
-            return export_job.link(client, bucket, job, "orders.csv.zst")
+            return export_job.link(client, bucket, job, "orders.csv.gz")
 
         async def write(self, job: Elsewhere) -> dict[str, Any]:
-            """From rows to CSV to zstd to S3, a few blocks in memory."""
+            """From rows to CSV to gzip to S3, a few blocks in memory."""
             meter = Meter()
-            key = f"{job.tenant}/{job.id}/{job.attempt}.csv.zst"
-            source = self.stream(job, job.request["columns"])
-            async with source, MultipartWriter(client, bucket, key) as writer:
+            key = f"{job.tenant}/{job.id}/{job.attempt}.csv.gz"
+            source = self.stream(job, job.request["columns"], job_seconds)
+            async with (
+                source,
+                MultipartWriter(
+                    client, bucket, key, content_type="application/gzip"
+                ) as writer,
+            ):
                 metered = (meter.feed(block) async for block in source)
-                async for block in zstd(metered):
+                async for block in self.encode(metered, "gzip"):
                     await writer.write(block)
             csv = meter.manifest()
             counts = {"rows": csv.rows, "csv_sha256": csv.sha256}
@@ -386,9 +433,28 @@ def create(  # noqa: C901 - wiring
 
         async def work(self) -> None:
             """Run jobs one by one; in production a process of its own."""
+            job: Elsewhere = None
             while True:
-                if await export_job.run_one(self.pool, self.write) is None:
+                if job is None:
                     await asyncio.sleep(0.5)
+                try:
+                    job = await export_job.run_one(self.pool, self.write)
+                except Exception:  # the database is away: it comes back
+                    _LOG.exception("no job could be run")
+                    job = None
+
+        async def tidy(self) -> None:
+            """End what is over, every hour."""
+            day = timedelta(seconds=24 * job_seconds)
+            while True:
+                try:
+                    await export_job.expire(self.pool, client, bucket)
+                    await asyncio.to_thread(
+                        abort_stale, client, bucket, "", day
+                    )
+                except Exception:
+                    _LOG.exception("not tidied up")
+                await asyncio.sleep(3600)
 
     backend = Deployed()
 
@@ -396,16 +462,24 @@ def create(  # noqa: C901 - wiring
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         # A stream sets a limit of its own; this one is for all the rest.
         settings = {"application_name": "export", "statement_timeout": "10s"}
-        async with asyncpg.create_pool(
-            database, min_size=1, max_size=8, server_settings=settings
-        ) as backend.pool:
+        pool = partial(asyncpg.create_pool, database, server_settings=settings)
+        async with (
+            pool(min_size=1, max_size=4) as backend.pool,
+            pool(min_size=0, max_size=all_streams + 1) as backend.streams,
+        ):
             await backend.pool.execute(export_job.SCHEMA)
-            worker = asyncio.create_task(backend.work())
+            tasks = [
+                asyncio.create_task(backend.work()),
+                asyncio.create_task(backend.tidy()),
+            ]
             yield
-            worker.cancel()
-            await asyncio.wait([worker])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
-    exports = Exports(backend, authenticate, scopes, **limits)
+    exports = Exports(
+        backend, authenticate, scopes, all_streams=all_streams, **limits
+    )
     return Starlette(routes=exports.routes, lifespan=lifespan)
     # --8<-- [end:create]
 
@@ -442,13 +516,14 @@ class _Toy:
     async def count(self, _who: Who, _most: int) -> int:
         return 3
 
-    def stream(self, _who: Who, _columns: Sequence[str]) -> Source:
+    def stream(self, _who: Who, _names: Sequence[str], _: float) -> Source:
         return _Rows()
 
-    def encode(
-        self, source: Source, _accept: str | None
-    ) -> tuple[str, AsyncIterable[bytes]]:
-        return "identity", source
+    def coding(self, _accept: str | None) -> str:
+        return "identity"
+
+    def encode(self, source: Source, _coding: str) -> AsyncIterable[bytes]:
+        return source
 
     async def enqueue(self, _who: Who, _columns: Sequence[str]) -> None:
         return None
