@@ -16,6 +16,7 @@
 - `GET /orders.csv?columns=id,amount`: up to `most_rows` rows are streamed,
   more of them become a job (202). At most `most_streams` a tenant at once,
   and `all_streams` of all: slow readers must not take what the rest needs.
+  With `&trailer=1` the last line proves the rows, whatever proxies hide.
   A link in a page can only GET, so a GET may start a job; asked again, it
   answers with the job under way. HEAD starts nothing.
 - `GET /exports/{id}`: how far it is; `DELETE` cancels it.
@@ -111,8 +112,10 @@ class Backend(Protocol):
     def coding(self, accept: str | None, /) -> str | None:
         """Choose a content coding for Accept-Encoding; None: none will do."""
 
-    def encode(self, source: Source, coding: str, /) -> AsyncIterable[bytes]:
-        """Apply it."""
+    def encode(
+        self, source: Source, coding: str, trailer: bool, /
+    ) -> AsyncIterable[bytes]:
+        """Apply it, after adding a last line that proves the rows."""
 
     async def enqueue(self, who: Who, columns: Sequence[str], /) -> Job | None:
         """Queue a large export; None above the tenant's bound."""
@@ -175,6 +178,17 @@ def disposition(filename: str) -> str:
 
 
 # --8<-- [start:exports]
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an export may take, in this process."""
+
+    most_rows: int = 100_000  # more of them become a job
+    most_streams: int = 2  # of one tenant at once
+    all_streams: int = 6  # of all tenants; each holds a connection
+    seconds: float = 60.0  # for a stream, a slow client included
+    job_seconds: float = 3600.0
+
+
 class Exports:
     """The routes, for Starlette or FastAPI.
 
@@ -182,10 +196,7 @@ class Exports:
         backend: does the work.
         authenticate: who asks, and which scopes they have; None is a 401.
         columns: each name that may be asked for, with the scope it needs.
-        most_rows: a longer export becomes a job.
-        most_streams: streams of one tenant at once, in this process.
-        all_streams: streams of all tenants; no more than have a connection.
-        seconds: what one may take, a slow client included.
+        limits: from which size on, how many at once, and for how long.
     """
 
     def __init__(
@@ -193,19 +204,12 @@ class Exports:
         backend: Backend,
         authenticate: Callable[[Request], tuple[Who, frozenset[str]] | None],
         columns: Mapping[str, str | None],
-        *,
-        most_rows: int = 100_000,
-        most_streams: int = 2,
-        all_streams: int = 6,
-        seconds: float = 60.0,
+        limits: Limits,
     ) -> None:
         self.backend = backend
         self.authenticate = authenticate
         self.columns = columns
-        self.most_rows = most_rows
-        self.most_streams = most_streams
-        self.all_streams = all_streams
-        self.seconds = seconds
+        self.limits = limits
         self.running: Counter[str] = Counter()
         self.routes = [
             Route("/orders.csv", self.export),
@@ -218,7 +222,11 @@ class Exports:
         known = self.authenticate(request)
         if known is None:
             return _problem(401, "Sign in", {"www-authenticate": "Bearer"})
-        who, scopes = known
+        return await self._export(request, *known)
+
+    async def _export(  # noqa: PLR0911 - each refusal has its own status
+        self, request: Request, who: Who, scopes: frozenset[str]
+    ) -> Response:
         names = request.query_params.get("columns", "id").split(",")
         unknown = [name for name in names if name not in self.columns]
         if unknown or len(set(names)) < len(names):
@@ -234,10 +242,16 @@ class Exports:
             )
             del answer.headers["content-length"]  # nobody knows GET's
             return answer
-        if await self.backend.count(who, self.most_rows) > self.most_rows:
+        most = self.limits.most_rows
+        if await self.backend.count(who, most) > most:
             job = await self.backend.enqueue(who, names)
             return _queued(job) if job else _busy(429, 60)
-        return self._stream(who, names, coding)
+        trailer = request.query_params.get("trailer") == "1"
+        if request.scope.get("http_version") == "1.0" and not trailer:
+            # No chunks: whoever asks takes a broken connection for the end.
+            why = "HTTP/1.1, or a cut file looks whole"
+            return _problem(426, why, {"upgrade": "HTTP/1.1"})
+        return self._stream(who, names, coding, trailer)
 
     def _headers(self, who: Who, coding: str) -> dict[str, str]:
         headers = {
@@ -251,13 +265,16 @@ class Exports:
             headers["content-encoding"] = coding
         return headers
 
-    def _stream(self, who: Who, names: Sequence[str], coding: str) -> Response:
-        if self.running[who.tenant] >= self.most_streams:
+    def _stream(
+        self, who: Who, names: Sequence[str], coding: str, trailer: bool
+    ) -> Response:
+        limits = self.limits
+        if self.running[who.tenant] >= limits.most_streams:
             return _busy(429, 5)
-        if self.running.total() >= self.all_streams:
+        if self.running.total() >= limits.all_streams:
             return _busy(503, 5)
-        source = self.backend.stream(who, names, self.seconds)
-        body = self.backend.encode(source, coding)
+        source = self.backend.stream(who, names, limits.seconds)
+        body = self.backend.encode(source, coding, trailer)
         self.running[who.tenant] += 1
 
         def close() -> None:
@@ -266,22 +283,23 @@ class Exports:
             source.close()
 
         headers = self._headers(who, coding)
-        return ExportResponse(body, close, headers, self.seconds)
+        return ExportResponse(body, close, headers, limits.seconds)
 
-    async def _find(self, request: Request) -> tuple[Who, Job] | None:
+    async def _find(self, request: Request) -> tuple[Who, Job] | Response:
         """Return the job in the path, if the caller owns it."""
         known = self.authenticate(request)
         if known is None:
-            return None
-        who, _ = known
-        job = await self.backend.find(who, request.path_params["id"])
-        return None if job is None else (who, job)
+            return _problem(401, "Sign in", {"www-authenticate": "Bearer"})
+        job = await self.backend.find(known[0], request.path_params["id"])
+        if job is None:  # another's export looks like none at all
+            return _problem(404, "No such export")
+        return known[0], job
 
     async def job(self, request: Request) -> Response:
         """Tell how far a job is, or cancel it."""
         found = await self._find(request)
-        if found is None:
-            return _problem(404, "No such export")
+        if isinstance(found, Response):
+            return found
         who, job = found
         if request.method == "DELETE":
             done = await self.backend.cancel(who, job.id)
@@ -295,8 +313,8 @@ class Exports:
     async def file(self, request: Request) -> Response:
         """Hand out the file to its owner."""
         found = await self._find(request)
-        if found is None:  # another's export looks like none at all
-            return _problem(404, "No such export")
+        if isinstance(found, Response):
+            return found
         if found[1].state != "ready":
             gone = found[1].state in ("expired", "cancelled", "failed")
             return _problem(410 if gone else 409, found[1].state)
@@ -337,21 +355,19 @@ def create(  # noqa: C901 - wiring
     client: Elsewhere,
     bucket: str,
     authenticate: Callable[[Request], tuple[Who, frozenset[str]] | None],
-    *,
-    job_seconds: float = 3600.0,
-    all_streams: int = 6,
-    **limits: int,
+    limits: Limits,
 ) -> Starlette:
     """Put the service together; needs the other files of this folder.
 
-    And an index on orders (tenant, id): without it, every export sorts.
+    The bucket is its own, and `client` signs by version 4 (see `link`). Put
+    an index on orders (tenant, id): without it, each export sorts.
     """
     import asyncpg
     import copy_stream
     import export_job
+    import export_manifest as manifest
     import incremental_compression as compression
     import zstandard
-    from export_manifest import Meter
     from s3_multipart_writer import MultipartWriter, abort_stale
 
     shown = {
@@ -393,8 +409,10 @@ def create(  # noqa: C901 - wiring
             return compression.choose_coding(accept)
 
         def encode(
-            self, source: AsyncIterable[bytes], coding: str
+            self, source: AsyncIterable[bytes], coding: str, trailer: bool
         ) -> AsyncIterable[bytes]:
+            if trailer:
+                source = manifest.awith_trailer(source)
             if coding == "identity":
                 return source
             codec, sync = codecs[coding]
@@ -415,9 +433,10 @@ def create(  # noqa: C901 - wiring
 
         async def write(self, job: Elsewhere) -> dict[str, Any]:
             """From rows to CSV to gzip to S3, a few blocks in memory."""
-            meter = Meter()
+            meter = manifest.Meter()
             key = f"{job.tenant}/{job.id}/{job.attempt}.csv.gz"
-            source = self.stream(job, job.request["columns"], job_seconds)
+            seconds = limits.job_seconds
+            source = self.stream(job, job.request["columns"], seconds)
             async with (
                 source,
                 MultipartWriter(
@@ -425,34 +444,34 @@ def create(  # noqa: C901 - wiring
                 ) as writer,
             ):
                 metered = (meter.feed(block) async for block in source)
-                async for block in self.encode(metered, "gzip"):
+                async for block in self.encode(metered, "gzip", False):
                     await writer.write(block)
             csv = meter.manifest()
             counts = {"rows": csv.rows, "csv_sha256": csv.sha256}
             return {**writer.result._asdict(), **counts}
 
         async def work(self) -> None:
-            """Run jobs one by one; in production a process of its own."""
+            """Run jobs one by one; better in a process of its own."""
             job: Elsewhere = None
             while True:
                 if job is None:
                     await asyncio.sleep(0.5)
                 try:
                     job = await export_job.run_one(self.pool, self.write)
-                except Exception:  # the database is away: it comes back
+                except Exception:  # noqa: BLE001 - the database comes back
                     _LOG.exception("no job could be run")
                     job = None
 
         async def tidy(self) -> None:
             """End what is over, every hour."""
-            day = timedelta(seconds=24 * job_seconds)
+            age = timedelta(seconds=2 * limits.job_seconds)
             while True:
                 try:
                     await export_job.expire(self.pool, client, bucket)
                     await asyncio.to_thread(
-                        abort_stale, client, bucket, "", day
+                        abort_stale, client, bucket, "", age
                     )
-                except Exception:
+                except Exception:  # noqa: BLE001 - in an hour again
                     _LOG.exception("not tidied up")
                 await asyncio.sleep(3600)
 
@@ -465,7 +484,10 @@ def create(  # noqa: C901 - wiring
         pool = partial(asyncpg.create_pool, database, server_settings=settings)
         async with (
             pool(min_size=1, max_size=4) as backend.pool,
-            pool(min_size=0, max_size=all_streams + 1) as backend.streams,
+            # One more than there are streams, for the job.
+            pool(
+                min_size=0, max_size=limits.all_streams + 1
+            ) as backend.streams,
         ):
             await backend.pool.execute(export_job.SCHEMA)
             tasks = [
@@ -477,9 +499,7 @@ def create(  # noqa: C901 - wiring
                 task.cancel()
             await asyncio.wait(tasks)
 
-    exports = Exports(
-        backend, authenticate, scopes, all_streams=all_streams, **limits
-    )
+    exports = Exports(backend, authenticate, scopes, limits)
     return Starlette(routes=exports.routes, lifespan=lifespan)
     # --8<-- [end:create]
 
@@ -522,7 +542,9 @@ class _Toy:
     def coding(self, _accept: str | None) -> str:
         return "identity"
 
-    def encode(self, source: Source, _coding: str) -> AsyncIterable[bytes]:
+    def encode(
+        self, source: Source, _coding: str, _trailer: bool
+    ) -> AsyncIterable[bytes]:
         return source
 
     async def enqueue(self, _who: Who, _columns: Sequence[str]) -> None:
@@ -562,7 +584,7 @@ async def demo() -> None:
             _Toy(),
             lambda _: (_Ann(), frozenset()),
             {"id": None, "email": "pii"},
-            most_rows=most,
+            Limits(most_rows=most),
         )
         scope = {"type": "http", "method": method, "path": path, "headers": []}
         more = {"query_string": query, "asgi": {"spec_version": "2.4"}}

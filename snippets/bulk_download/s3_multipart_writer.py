@@ -17,9 +17,9 @@ This is for an asynchronous stream, which has no read().
 
 An object appears when the upload completes; until then its parts are stored,
 billed and invisible in listings. So an error or a cancellation aborts the
-upload, or deletes the object when it comes too late for that. Write each
-object under a key of its own: what stood there before is lost. A killed process cannot: `abort_stale`, or on AWS a lifecycle rule with
-AbortIncompleteMultipartUpload, clears up after it.
+upload, or deletes the object when it comes too late for that: give each
+object a key of its own. A killed process cannot: `abort_stale`, or on AWS a
+lifecycle rule with AbortIncompleteMultipartUpload, clears up after it.
 
 Memory: two parts, one filling and one on its way. At 8 MiB a part, 10,000
 parts make 78 GiB; take larger parts for more.
@@ -199,7 +199,7 @@ class MultipartWriter:
                     **self._object,
                     UploadId=upload,
                 )
-        except Exception as error:  # the reason counts
+        except Exception as error:  # noqa: BLE001 - the reason counts
             reason.add_note(f"the upload {upload} may be left: {error!r}")
 
 

@@ -60,10 +60,11 @@ def naive_stream(url: str) -> Starlette:
 
 def good(url: str, bucket: Bucket) -> Starlette:
     sys.path.insert(0, str(SNIPPETS))  # a reader has the files in one folder
-    from snippets.bulk_download.export_endpoint import create
+    from snippets.bulk_download.export_endpoint import Limits, create
 
     rows = int(os.environ.get("MOST_ROWS", "10000000"))
-    return create(url, bucket.client(), bucket.name, authenticate, most_rows=rows)
+    limits = Limits(most_rows=rows, seconds=float(os.environ.get("SECONDS", "600")))
+    return create(url, bucket.client(), bucket.name, authenticate, limits)
 
 
 def create() -> Starlette:
