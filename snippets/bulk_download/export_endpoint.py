@@ -405,12 +405,12 @@ def create(  # noqa: C901 - wiring
                 self.streams, query, who.tenant, seconds=seconds
             )
 
-        def coding(self, accept: str | None) -> str | None:
+        def coding(self, accept: str | None) -> Elsewhere:
             return compression.choose_coding(accept)
 
         def encode(
             self, source: AsyncIterable[bytes], coding: str, trailer: bool
-        ) -> AsyncIterable[bytes]:
+        ) -> Elsewhere:
             if trailer:
                 source = manifest.awith_trailer(source)
             if coding == "identity":

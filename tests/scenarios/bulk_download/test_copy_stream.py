@@ -172,7 +172,7 @@ async def test_a_stream_cannot_write(pool: Pool) -> None:
 
 
 async def test_the_server_escapes_what_python_escapes(pool: Pool) -> None:
-    cells = [f"{mark}1" for mark in (*MARKS, *"\t\r\n")]
+    cells: list[str | None] = [f"{mark}1" for mark in (*MARKS, *"\t\r\n")]
     cells += [f"a{between}{mark}1" for between in (*",;\t\r\n", ';"') for mark in MARKS]
     cells += ["plain", "", None, "'x", "a=b", "\u20ac", '"=1', "a\r\nb", ";a", "a, -b"]
     query = f"SELECT {safe_column('cell')} FROM unnest($1::text[]) AS t (cell)"
