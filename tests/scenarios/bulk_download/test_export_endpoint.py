@@ -37,7 +37,12 @@ BEN = {"x-user": "acme/ben"}
 
 
 @asynccontextmanager
-async def serving(url: str, client: Client, bucket: str, **limits: Any) -> AsyncIterator[Any]:
+async def serving(
+    url: str,
+    client: Client,
+    bucket: str,
+    **limits: Any,  # noqa: ANN401 - of two types
+) -> AsyncIterator[Any]:
     """The service in this process, and a client of it."""
     app = create(url, client, bucket, authenticate, Limits(**limits))
     async with (
