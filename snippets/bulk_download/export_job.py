@@ -270,7 +270,7 @@ async def _settle(
         " WHERE id = $3 AND attempt = $4 AND state = 'running'"
         " RETURNING id) SELECT pg_notify('exports', id::text) FROM done",
         state,
-        result and json.dumps(result),
+        None if result is None else json.dumps(result),
         job.id,
         job.attempt,
     )

@@ -236,6 +236,55 @@ async def test_a_file_past_its_time_is_deleted_and_dead_jobs_are_given_up(
     assert [o["Key"] for o in found] == [f"acme/{young.id}/1"]
 
 
+async def test_a_claim_that_is_not_committed_yet_is_passed_over(pool: Pool) -> None:
+    first, second = await queued(pool), await queued(pool, EVE)
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("SELECT FROM exports WHERE id = $1 FOR UPDATE", first.id)
+        async with asyncio.timeout(10):
+            done = await run_one(pool, good)
+    assert done is not None
+    assert done.id == second.id
+
+
+async def test_a_job_cancelled_at_its_very_end_is_not_ready(pool: Pool) -> None:
+    job = await queued(pool)
+
+    async def cancelled(job: Job) -> dict[str, Any]:
+        assert await cancel(pool, ANN, job.id)
+        return await good(job)
+
+    done = await run_one(pool, cancelled)
+    assert done is not None
+    assert (done.state, done.result) == ("cancelled", None)
+    assert await state(pool, job) == "cancelled"
+
+
+async def test_running_jobs_count_and_a_fourth_attempt_is_none(pool: Pool) -> None:
+    job = await queued(pool)
+
+    async def more(_: Job) -> dict[str, Any]:
+        assert await enqueue(pool, ANN, {"n": 2}, most=1) is None
+        return {}
+
+    done = await run_one(pool, more)
+    assert done is not None
+    assert done.state == "ready"
+    await pool.execute("UPDATE exports SET state = 'running', attempt = 3, lease = now()")
+    assert await run_one(pool, good) is None
+    assert await state(pool, job) == "running"
+
+
+async def test_the_hourly_look_leaves_what_lives(pool: Pool) -> None:
+    living, young = await queued(pool), await queued(pool)
+    await pool.execute(
+        "UPDATE exports SET expires = now(), attempt = 3, state = CASE id WHEN $1 THEN"
+        " 'running' ELSE 'queued' END, lease = now() + interval '1 hour'",
+        living.id,
+    )
+    assert await expire(pool, None, "none") == 0
+    assert [await state(pool, job) for job in (living, young)] == ["running", "queued"]
+
+
 async def test_a_file_that_cannot_be_deleted_stops_no_other(
     pool: Pool, caplog: pytest.LogCaptureFixture
 ) -> None:
