@@ -69,7 +69,9 @@ def download(  # noqa: PLR0913 - each has its own meaning
     Between requests it pauses, longer each time, 30 seconds at most.
     """
     part = path.with_name(path.name + ".part")
-    for requests in range(1, attempts + 1):
+    requests = 0
+    while True:
+        requests += 1
         try:
             _fetch(client, url, part, expected.etag)
             break
@@ -80,8 +82,8 @@ def download(  # noqa: PLR0913 - each has its own meaning
                 error.response.status_code not in PASSING
             ):
                 raise
-            if requests == attempts:
-                what = f"{attempts} requests were not enough: {path.name}"
+            if requests >= attempts:
+                what = f"{requests} requests were not enough: {path.name}"
                 raise DownloadError(what) from error
         # What has arrived before the error is in the file.
         pause(min(30.0, 2.0**requests) * random.random())

@@ -86,7 +86,7 @@ class MultipartWriter:
         self._hash = hashlib.sha256()
         self._parts: list[dict[str, object]] = []
         self._completing = False
-        self._sending: asyncio.Task[None] | None = None  # the call under way
+        self._sending: asyncio.Task[None]  # the call under way
 
     async def write(self, data: bytes) -> None:
         """Add bytes; waits while the part before is still on its way."""
@@ -118,9 +118,8 @@ class MultipartWriter:
 
     async def _sent(self) -> None:
         """Wait for the part under way, and raise its error."""
-        if self._sending is not None:
-            # A cancelled writer must not lose sight of the thread.
-            await asyncio.shield(self._sending)
+        # A cancelled writer must not lose sight of the thread.
+        await asyncio.shield(self._sending)
 
     async def __aenter__(self) -> Self:
         self._sending = asyncio.create_task(self._begin())
@@ -184,8 +183,7 @@ class MultipartWriter:
     async def _remove(self, reason: BaseException) -> None:
         """Leave nothing in the bucket; an error of this is a note of it."""
         # What is under way in a thread would come after the abort: wait.
-        if self._sending is not None:
-            await asyncio.wait([self._sending])
+        await asyncio.wait([self._sending])
         done, self.result = self.result, None
         upload = self._object.pop("UploadId", None)
         try:
