@@ -26,6 +26,7 @@ import json
 import logging
 import os
 import sys
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,7 +41,10 @@ MOST_ATTEMPTS = 3
 _LOG = logging.getLogger(__name__)
 
 # --8<-- [start:schema]
+# A migration's work. Two processes that start at once do not collide: one
+# script is one transaction, and the lock is held until its end.
 SCHEMA = """
+SELECT pg_advisory_xact_lock(hashtext('exports'));
 CREATE TABLE IF NOT EXISTS exports (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     tenant text NOT NULL,
@@ -49,10 +53,13 @@ CREATE TABLE IF NOT EXISTS exports (
     state text NOT NULL DEFAULT 'queued' CHECK (state IN
         ('queued', 'running', 'ready', 'failed', 'cancelled', 'expired')),
     attempt int NOT NULL DEFAULT 0,
-    lease timestamptz,  -- until when its worker is believed to live
+    lease timestamptz,  -- until when its worker is believed to live, or a
+                        -- queued job that failed is to wait
     result jsonb,  -- key, etag, bytes, sha256 and manifest, once ready
     expires timestamptz NOT NULL DEFAULT now() + interval '24 hours'
-)"""
+);
+CREATE INDEX IF NOT EXISTS exports_waiting ON exports (expires)
+    WHERE state IN ('queued', 'running')"""
 # --8<-- [end:schema]
 
 
@@ -99,22 +106,28 @@ async def enqueue(
 ) -> Job | None:
     """Queue an export; None when `who.tenant` has `most` under way.
 
-    Three impatient clicks are one tenant's problem, not everybody's.
+    The same request of the same user again is the job under way: impatient
+    clicks and repeated requests are one job.
     """
+    what = who.tenant, who.user, json.dumps(request)
     async with pool.acquire() as conn, conn.transaction():
         # One at a time for each tenant, so that two clicks cannot both pass.
         await conn.execute(
             "SELECT pg_advisory_xact_lock(hashtext($1))", who.tenant
         )
+        same = await conn.fetchrow(
+            f"SELECT {_FIELDS} FROM exports WHERE tenant = $1 AND owner = $2"
+            " AND request = $3 AND state IN ('queued', 'running')",
+            *what,
+        )
         return _job(
-            await conn.fetchrow(
+            same
+            or await conn.fetchrow(
                 "INSERT INTO exports (tenant, owner, request)"
                 " SELECT $1, $2, $3 WHERE $4 > (SELECT count(*) FROM exports"
                 " WHERE tenant = $1 AND state IN ('queued', 'running'))"
                 f" RETURNING {_FIELDS}",
-                who.tenant,
-                who.user,
-                json.dumps(request),
+                *what,
                 most,
             )
         )
@@ -126,11 +139,15 @@ async def enqueue(
 # --8<-- [start:find]
 async def find(pool: Pool, who: Who, job_id: str) -> Job | None:
     """Return a job of this very user; None for anything else."""
+    try:
+        number = uuid.UUID(job_id)
+    except ValueError:
+        return None
     return _job(
         await pool.fetchrow(
             f"SELECT {_FIELDS} FROM exports"
-            " WHERE id::text = $1 AND tenant = $2 AND owner = $3",
-            job_id,
+            " WHERE id = $1 AND tenant = $2 AND owner = $3",
+            number,  # no text: that would use no index
             who.tenant,
             who.user,
         )
@@ -139,38 +156,38 @@ async def find(pool: Pool, who: Who, job_id: str) -> Job | None:
 
 async def cancel(pool: Pool, who: Who, job_id: str) -> bool:
     """Cancel a job of this user that is not over; say whether it was so."""
-    status = await pool.execute(
-        "UPDATE exports SET state = 'cancelled' WHERE id::text = $1"
-        " AND tenant = $2 AND owner = $3 AND state IN ('queued', 'running')",
-        job_id,
-        who.tenant,
-        who.user,
+    job = await find(pool, who, job_id)
+    status = job and await pool.execute(
+        "UPDATE exports SET state = 'cancelled'"
+        " WHERE id = $1 AND state IN ('queued', 'running')",
+        job.id,
     )
-    return bool(status == "UPDATE 1")
+    return status == "UPDATE 1"
 
 
 def link(client: Client, bucket: str, job: Job, filename: str) -> str:
     """Return an address that opens the finished file for a minute.
 
     Whoever has the address has the file, so it is made for each download and
-    lives long enough to begin one; bytes may flow for longer. `filename` is
-    plain ASCII of yours.
+    lives long enough to begin one; bytes may flow for longer. It is not for
+    single use: what needs that goes through your service. `filename` is plain
+    ASCII of yours. Raises ValueError for a client that does not sign by
+    version 4, as boto3's do not by default for these addresses in us-east-1:
+    boto3.client("s3", config=Config(signature_version="s3v4")).
     """
     if job.result is None:
         raise ValueError(f"export {job.id} is {job.state}, it has no file")
-    return str(
-        client.generate_presigned_url(
-            "get_object",
-            Params={
-                "Bucket": bucket,
-                "Key": job.result["key"],
-                "ResponseContentDisposition": (
-                    f'attachment; filename="{filename}"'
-                ),
-            },
-            ExpiresIn=60,
-        )
+    what = {
+        "Bucket": bucket,
+        "Key": job.result["key"],
+        "ResponseContentDisposition": f'attachment; filename="{filename}"',
+    }
+    url = str(
+        client.generate_presigned_url("get_object", Params=what, ExpiresIn=60)
     )
+    if "X-Amz-Signature" not in url:
+        raise ValueError("the store would refuse it: sign by version 4")
+    return url
 
 
 # --8<-- [end:find]
@@ -191,13 +208,17 @@ async def run_one(
 
     `export` writes the file and returns the result. It is cancelled when the
     user cancels the job, a third of `lease` seconds later at most. A job
-    whose export raises, or whose worker dies, is tried three times.
+    whose export raises, or whose worker dies, is tried three times; after an
+    error first 10, then 20 seconds later, for a failover takes its time.
+
+    Raises what asyncpg raises when the table cannot be reached: go on with
+    the next call. The job is then taken up when its lease is over.
     """
     row = await pool.fetchrow(
         "UPDATE exports SET state = 'running', attempt = attempt + 1,"
         " lease = now() + $1 * interval '1 second' WHERE id = (SELECT id"
-        " FROM exports WHERE attempt < $2 AND (state = 'queued' OR"
-        " state = 'running' AND lease < now())"
+        " FROM exports WHERE attempt < $2 AND state IN ('queued', 'running')"
+        " AND coalesce(lease, now()) <= now()"
         " ORDER BY expires LIMIT 1 FOR UPDATE SKIP LOCKED)"
         f" RETURNING {_FIELDS}",
         lease,
@@ -229,7 +250,7 @@ async def _keep(pool: Pool, job: Job, lease: float) -> None:
         await asyncio.sleep(lease / 3)
         status = await pool.execute(
             "UPDATE exports SET lease = now() + $1 * interval '1 second'"
-            " WHERE id::text = $2 AND attempt = $3 AND state = 'running'",
+            " WHERE id = $2 AND attempt = $3 AND state = 'running'",
             lease,
             job.id,
             job.attempt,
@@ -243,11 +264,13 @@ async def _settle(
 ) -> bool:
     """Record the outcome and tell it, unless the job is ours no longer."""
     status = await pool.execute(
-        "WITH done AS (UPDATE exports SET state = $1, result = $2"
-        " WHERE id::text = $3 AND attempt = $4 AND state = 'running'"
+        "WITH done AS (UPDATE exports SET state = $1, result = $2,"
+        " lease = now() + interval '5 s' * 2 ^ attempt,"
+        " expires = now() + interval '24 hours'"
+        " WHERE id = $3 AND attempt = $4 AND state = 'running'"
         " RETURNING id) SELECT pg_notify('exports', id::text) FROM done",
         state,
-        result and json.dumps(result),
+        None if result is None else json.dumps(result),
         job.id,
         job.attempt,
     )
@@ -264,7 +287,8 @@ async def expire(pool: Pool, client: Client, bucket: str) -> int:
     It also gives up jobs whose last worker died.
 
     A lifecycle rule of the bucket is the second net: this one also says so to
-    the user. The file goes first, so a failure leaves a row to try again.
+    the user. The file goes first, so a failure leaves a row to try again, and
+    stops no other.
     """
     await pool.execute(
         "UPDATE exports SET state = 'failed'"
@@ -275,14 +299,19 @@ async def expire(pool: Pool, client: Client, bucket: str) -> int:
         "SELECT id, result ->> 'key' AS key FROM exports"
         " WHERE state = 'ready' AND expires < now()"
     )
+    gone = []
     for row in rows:
-        await asyncio.to_thread(
-            client.delete_object, Bucket=bucket, Key=row["key"]
-        )
-        await pool.execute(
-            "UPDATE exports SET state = 'expired' WHERE id = $1", row["id"]
-        )
-    return len(rows)
+        try:
+            await asyncio.to_thread(
+                client.delete_object, Bucket=bucket, Key=row["key"]
+            )
+            gone.append(row["id"])
+        except Exception:  # noqa: BLE001 - told, and tried in an hour
+            _LOG.exception("file of export %s", row["id"])
+    await pool.execute(
+        "UPDATE exports SET state = 'expired' WHERE id = ANY($1)", gone
+    )
+    return len(gone)
 
 
 # --8<-- [end:expire]
@@ -290,7 +319,7 @@ async def expire(pool: Pool, client: Client, bucket: str) -> int:
 
 # --8<-- [start:demo]
 async def demo(url: str) -> None:
-    """Click three times, run what was queued, and ask as somebody else."""
+    """Click three times, run what was queued, ask as somebody else."""
     ann, eve = Who("acme", "ann"), Who("acme", "eve")
     name = f"firedrill_{os.getpid()}"
     settings = {"search_path": name}
@@ -301,7 +330,9 @@ async def demo(url: str) -> None:
         try:
             await pool.execute(SCHEMA)
             clicks = [await enqueue(pool, ann, {}) for _ in range(3)]
-            print(f"three clicks: {[job and job.state for job in clicks]}")
+            print(f"three clicks: {len({job and job.id for job in clicks})}")
+            two = [await enqueue(pool, ann, {"n": n}) for n in range(2)]
+            print(f"two more requests: {[job and job.state for job in two]}")
 
             async def export(job: Job) -> dict[str, Any]:
                 return {"key": f"{job.tenant}/{job.id}/{job.attempt}.csv"}

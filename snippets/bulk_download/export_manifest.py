@@ -13,7 +13,8 @@ A file in an object store gets a manifest beside it. A streamed answer has no
 length in advance, so its last line can carry the same: `with_trailer`, for
 clients that ask for it and take it off again with `without_trailer`. Chunked
 framing tells an HTTP client about a broken connection, and nothing about a
-server that swallowed an exception, a proxy that hid it, or a file saved half.
+server that swallowed an exception, a proxy that hid it (one that speaks
+HTTP/1.0 to the service always does), or a file saved half.
 
 Source: RFC 9112 section 8 (incomplete messages), FIPS 180-4 (SHA-256)
 """
@@ -21,7 +22,7 @@ Source: RFC 9112 section 8 (incomplete messages), FIPS 180-4 (SHA-256)
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 
@@ -123,6 +124,16 @@ def with_trailer(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """
     meter = Meter()
     for chunk in chunks:
+        yield meter.feed(chunk)
+    yield trailer(meter.manifest())
+
+
+async def awith_trailer(
+    chunks: AsyncIterable[bytes],
+) -> AsyncGenerator[bytes, None]:
+    """Do the same for asyncio."""
+    meter = Meter()
+    async for chunk in chunks:
         yield meter.feed(chunk)
     yield trailer(meter.manifest())
 

@@ -11,8 +11,9 @@
 
 A transaction exports its snapshot, each worker imports it, so rows committed
 meanwhile are in no part or file. The parts are fixed by their key ranges, not
-by the workers: two workers write the very files that one writes. The manifest
-is written last; without it there is no export.
+by the workers: two workers write the very files that one writes. A part gets
+its name when it is whole, the manifest is written last, and without it there
+is no export.
 
 More workers help while the server has cores to spare. Where workers and
 server share two cores, expect nothing.
@@ -31,7 +32,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,6 +74,8 @@ def exported_snapshot(
     with psycopg.connect(url, application_name="export") as conn:
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         conn.read_only = True
+        # It only waits, which a server may be told to end.
+        conn.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         ((name,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
         yield conn, str(name)
 
@@ -84,8 +87,13 @@ def exported_snapshot(
 def write_part(
     url: str, snapshot: str, lowest: int, highest: int, folder: str
 ) -> Part:
-    """Write the rows lowest <= id < highest of a snapshot as one file."""
+    """Write the rows lowest <= id < highest of a snapshot as one file.
+
+    A row is at most 16 MiB of CSV: one batch holds it.
+    """
     path = Path(folder, f"{TABLE}-{lowest:012d}.parquet")
+    # Half a Parquet file opens like a whole one, so it must not be found.
+    partial = path.with_suffix(".part")
     names = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     query = sql.SQL(
         "COPY (SELECT {} FROM {} WHERE id >= {} AND id < {} ORDER BY id)"
@@ -98,9 +106,10 @@ def write_part(
         conn.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot))
         conn.execute("SET LOCAL TimeZone = 'UTC'")
         with conn.cursor() as cur, cur.copy(query) as copy:
-            rows = _to_parquet(iter(copy), path)
-    with path.open("rb") as file:
+            rows = _to_parquet(iter(copy), partial)
+    with partial.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    partial.replace(path)
     return Part(path.name, lowest, highest, rows, digest)
 
 
@@ -140,7 +149,10 @@ def _to_parquet(blocks: Iterator[Any], path: Path) -> int:
         with closing(io.BufferedReader(pipe, 1 << 20)) as file:
             for batch in pyarrow.csv.open_csv(
                 file,
-                pyarrow.csv.ReadOptions(column_names=[*COLUMNS]),
+                pyarrow.csv.ReadOptions(
+                    column_names=[*COLUMNS],
+                    block_size=16 << 20,  # a batch is a row group
+                ),
                 pyarrow.csv.ParseOptions(newlines_in_values=True),
                 pyarrow.csv.ConvertOptions(
                     column_types=COLUMNS,
@@ -163,26 +175,30 @@ def parallel_export(
 ) -> list[Part]:
     """Export the table to `folder`: a file for each `ids` ids, a manifest.
 
-    Raises ValueError for `ids` or `workers` below 1, and whatever a worker
-    raised; then there is no _manifest.json.
+    Raises ValueError for `ids` or `workers` below 1, for a folder that is not
+    empty and for ids so sparse that they need more than 10,000 files; what a
+    worker raised, without the parts that nobody has begun; and RuntimeError
+    when rows are in no part. In all these cases there is no _manifest.json.
     """
     if min(ids, workers) < 1:
         raise ValueError(f"at least 1 of each: {ids=}, {workers=}")
+    if any(folder.iterdir()):  # its manifest would vouch for other files
+        raise ValueError(f"{folder} is not empty: take one for each export")
     with exported_snapshot(url) as (conn, snapshot):
-        ((first, last),) = conn.execute(
-            f"SELECT coalesce(min(id), 0), coalesce(max(id), -1) FROM {TABLE}"
+        ((first, last, count),) = conn.execute(
+            "SELECT coalesce(min(id), 0), coalesce(max(id), -1), count(*)"
+            f" FROM {TABLE}"
         ).fetchall()
-        jobs = [
-            (url, snapshot, low, low + ids, str(folder))
-            for low in range(first // ids * ids, last + 1, ids)
-        ]
+        lows = range(first // ids * ids, last + 1, ids)
+        if len(lows) > 10_000:
+            raise ValueError(f"{len(lows)} files: split by other bounds")
+        jobs = [(url, snapshot, low, low + ids, str(folder)) for low in lows]
         if workers == 1:
             parts = list(itertools.starmap(write_part, jobs))
         else:
-            spawn = multiprocessing.get_context("spawn")  # no shared sockets
-            with ProcessPoolExecutor(workers, spawn) as pool:
-                futures = [pool.submit(write_part, *job) for job in jobs]
-                parts = [future.result() for future in futures]
+            parts = _by_processes(jobs, workers)
+    if (rows := sum(part.rows for part in parts)) != count:
+        raise RuntimeError(f"{rows} of {count} rows: are there NULL ids?")
     # An underscore, so that readers of the folder pass it over.
     manifest = folder / "_manifest.json"
     listed = [part._asdict() for part in parts]
@@ -190,6 +206,16 @@ def parallel_export(
     partial.write_text(json.dumps({"parts": listed}, indent=1))
     partial.replace(manifest)
     return parts
+
+
+def _by_processes(jobs: list[tuple[Any, ...]], workers: int) -> list[Part]:
+    spawn = multiprocessing.get_context("spawn")  # no shared sockets
+    with ProcessPoolExecutor(workers, spawn) as pool:
+        futures = [pool.submit(write_part, *job) for job in jobs]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        pool.shutdown(wait=False, cancel_futures=True)  # if any failed
+        done = [future for future in futures if not future.cancelled()]
+        return [future.result() for future in done]
 
 
 # --8<-- [end:parallel_export]

@@ -15,16 +15,20 @@ instead. If-Range would do it in one header, but not every store knows it, and
 one that does not sends the other file's bytes with 206.
 
 Ask the service's own address each time, not the presigned one it redirects
-to: that one expires. Only an object can be resumed, never a running query.
+to: that one expires. `client` may hold Authorization, which httpx2 does not
+take along to the store; a key in another header it does. Only an object can
+be resumed, never a running query.
 
 Source: RFC 9110 sections 13.1.1 (If-Match) and 14 (Range)
 """
 
-import contextlib
 import hashlib
 import http.server
+import random
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,31 +48,45 @@ class DownloadError(RuntimeError):
 
 
 # --8<-- [start:download]
-def download(
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # ask again
+
+
+def download(  # noqa: PLR0913 - each has its own meaning
     client: httpx2.Client,
     url: str,
     path: Path,
     expected: Expected,
     *,
     attempts: int = 5,
+    pause: Callable[[float], None] = time.sleep,
 ) -> int:
     """Save `url` as `path`, whole or not at all; return the requests made.
 
     What has arrived stays in `path`.part, also for the next call. Raises
-    DownloadError when `attempts` requests were not enough, when the file is
-    another one by now, and when its bytes are not the expected ones;
-    httpx2.HTTPStatusError for any other refusal.
+    DownloadError when `attempts` requests were not enough, caused by the last
+    failure, when the file is another one by now, and when its bytes are not
+    the expected ones; httpx2.HTTPStatusError for a refusal that stays one.
+    Between requests it pauses, longer each time, 30 seconds at most.
     """
     part = path.with_name(path.name + ".part")
     requests = 0
-    whole = False
-    while not whole and requests < attempts:
+    while True:
         requests += 1
-        # What has arrived before an error is in the file.
-        with contextlib.suppress(httpx2.TransportError):
-            whole = _fetch(client, url, part, expected.etag)
-    if not whole:
-        raise DownloadError(f"{attempts} requests were not enough: {url}")
+        try:
+            _fetch(client, url, part, expected.etag)
+            break
+        except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError):
+            raise  # the request is wrong, not the line
+        except (httpx2.TransportError, httpx2.HTTPStatusError) as error:
+            if isinstance(error, httpx2.HTTPStatusError) and (
+                error.response.status_code not in PASSING
+            ):
+                raise
+            if requests >= attempts:
+                what = f"{requests} requests were not enough: {path.name}"
+                raise DownloadError(what) from error
+        # What has arrived before the error is in the file.
+        pause(min(30.0, 2.0**requests) * random.random())
     with part.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected.sha256:
@@ -78,8 +96,8 @@ def download(
     return requests
 
 
-def _fetch(client: httpx2.Client, url: str, part: Path, etag: str) -> bool:
-    """Ask for the rest and append it; say whether that was all."""
+def _fetch(client: httpx2.Client, url: str, part: Path, etag: str) -> None:
+    """Ask for the rest and append it; returns when that was all."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"If-Match": etag, "Accept-Encoding": "identity"}
     if have:
@@ -91,13 +109,12 @@ def _fetch(client: httpx2.Client, url: str, part: Path, etag: str) -> bool:
             part.unlink(missing_ok=True)
             raise DownloadError("the file was replaced: ask for its new ETag")
         if answer.status_code == 416:  # there is no rest: we had it all
-            return True
+            return
         answer.raise_for_status()
         # 200 is the whole file: the server does not know Range.
         with part.open("ab" if answer.status_code == 206 else "wb") as file:
             for block in answer.iter_raw():
                 file.write(block)
-    return True
 
 
 # --8<-- [end:download]
@@ -138,7 +155,9 @@ def main() -> None:
             digest = hashlib.sha256(_Shaky.body).hexdigest()
             path = Path(folder, "export.csv.zst")
             expected = Expected(_Shaky.etag, digest)
-            requests = download(client, url, path, expected)
+            requests = download(
+                client, url, path, expected, pause=lambda _: None
+            )
             print(f"{path.stat().st_size} bytes in {requests} requests")
     finally:
         server.shutdown()

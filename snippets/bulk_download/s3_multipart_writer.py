@@ -10,14 +10,16 @@
 """Write a stream of unknown length to S3: multipart, or nothing at all.
 
 Whoever reads from a file object in a thread needs none of this: boto3's
-upload_fileobj does it, and aborts on errors. But it takes a short read for
-the end of the file, so put a pipe or a socket into io.BufferedReader first.
+upload_fileobj does it, and aborts on errors. But a first read that is short,
+as an unbuffered pipe's or socket's is, makes it read all the rest into memory
+and send it in one request: put those into io.BufferedReader first.
 This is for an asynchronous stream, which has no read().
 
 An object appears when the upload completes; until then its parts are stored,
 billed and invisible in listings. So an error or a cancellation aborts the
-upload. A killed process cannot: `abort_stale`, or on AWS a lifecycle rule with
-AbortIncompleteMultipartUpload, clears up after it.
+upload, or deletes the object when it comes too late for that: give each
+object a key of its own. A killed process cannot: `abort_stale`, or on AWS a
+lifecycle rule with AbortIncompleteMultipartUpload, clears up after it.
 
 Memory: two parts, one filling and one on its way. At 8 MiB a part, 10,000
 parts make 78 GiB; take larger parts for more.
@@ -64,7 +66,13 @@ class MultipartWriter:
     """
 
     def __init__(
-        self, client: Client, bucket: str, key: str, *, part: int = 8 * MIB
+        self,
+        client: Client,
+        bucket: str,
+        key: str,
+        *,
+        part: int = 8 * MIB,
+        content_type: str = "binary/octet-stream",
     ) -> None:
         if part < 5 * MIB:
             raise ValueError(f"a part is at least {5 * MIB} bytes, not {part}")
@@ -72,11 +80,13 @@ class MultipartWriter:
         self._client = client
         self._object = {"Bucket": bucket, "Key": key}
         self._part = part
+        self._type = content_type
         self._buffer = bytearray()
         self._bytes = 0
         self._hash = hashlib.sha256()
         self._parts: list[dict[str, object]] = []
-        self._sending: asyncio.Task[None] | None = None
+        self._completing = False
+        self._sending: asyncio.Task[None]  # the call under way
 
     async def write(self, data: bytes) -> None:
         """Add bytes; waits while the part before is still on its way."""
@@ -108,16 +118,25 @@ class MultipartWriter:
 
     async def _sent(self) -> None:
         """Wait for the part under way, and raise its error."""
-        if self._sending is not None:
-            # A cancelled writer must not lose sight of the thread.
-            await asyncio.shield(self._sending)
+        # A cancelled writer must not lose sight of the thread.
+        await asyncio.shield(self._sending)
 
     async def __aenter__(self) -> Self:
+        self._sending = asyncio.create_task(self._begin())
+        try:
+            await self._sent()
+        except asyncio.CancelledError as reason:
+            await self._undo(reason)
+            raise
+        return self
+
+    async def _begin(self) -> None:
         answer = await asyncio.to_thread(
-            self._client.create_multipart_upload, **self._object
+            self._client.create_multipart_upload,
+            **self._object,
+            ContentType=self._type,
         )
         self._object["UploadId"] = answer["UploadId"]
-        return self
 
     async def __aexit__(
         self,
@@ -125,28 +144,31 @@ class MultipartWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Complete the upload, or abort it when anything went wrong."""
-        complete = False
+        """Complete the upload, or undo it when anything went wrong."""
+        if error is not None:
+            return await self._undo(error)
         try:
-            if error is None:
-                self.result = await self._finish()
-                complete = True
-        finally:
-            if not complete:
-                # Shielded: a second cancellation must not leave parts behind.
-                await asyncio.shield(asyncio.create_task(self._abort()))
+            await self._finish()
+        except BaseException as reason:
+            await self._undo(reason)
+            raise
 
-    async def _finish(self) -> Written:
+    async def _finish(self) -> None:
         await self._sent()
         if self._buffer or not self._parts:  # the last part, even if empty
             await self._send(len(self._buffer))
             await self._sent()
+        self._completing = True
+        self._sending = asyncio.create_task(self._complete())
+        await self._sent()
+
+    async def _complete(self) -> None:
         answer = await asyncio.to_thread(
             self._client.complete_multipart_upload,
             **self._object,
             MultipartUpload={"Parts": self._parts},
         )
-        return Written(
+        self.result = Written(
             key=self._object["Key"],
             etag=str(answer["ETag"]),
             bytes=self._bytes,
@@ -154,13 +176,29 @@ class MultipartWriter:
             parts=len(self._parts),
         )
 
-    async def _abort(self) -> None:
-        # A part that arrives after the abort would stay, so wait for it.
-        if self._sending is not None:
-            await asyncio.wait([self._sending])
-        await asyncio.to_thread(
-            self._client.abort_multipart_upload, **self._object
-        )
+    async def _undo(self, reason: BaseException) -> None:
+        # Shielded: a second cancellation must not leave anything behind.
+        await asyncio.shield(asyncio.create_task(self._remove(reason)))
+
+    async def _remove(self, reason: BaseException) -> None:
+        """Leave nothing in the bucket; an error of this is a note of it."""
+        # What is under way in a thread would come after the abort: wait.
+        await asyncio.wait([self._sending])
+        done, self.result = self.result, None
+        upload = self._object.pop("UploadId", None)
+        try:
+            if self._completing:  # the object may be there, told or not
+                await asyncio.to_thread(
+                    self._client.delete_object, **self._object
+                )
+            if upload and not done:
+                await asyncio.to_thread(
+                    self._client.abort_multipart_upload,
+                    **self._object,
+                    UploadId=upload,
+                )
+        except Exception as error:  # noqa: BLE001 - the reason counts
+            reason.add_note(f"the upload {upload} may be left: {error!r}")
 
 
 # --8<-- [end:writer]

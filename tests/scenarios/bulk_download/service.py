@@ -1,15 +1,18 @@
 """The services that the drills run in a process of their own: KIND says which.
 
-good: `export_endpoint.create`, as the page shows it. naive-memory: `naive_build_in_memory`.
-naive-stream: the popular stream of pages under asyncio. `/peak` tells the process's peak memory.
+good: `export_endpoint.create`, as the page shows it. careless: its stream alone. naive-memory:
+`naive_build_in_memory`. naive-stream: the popular stream of pages under asyncio. `/peak` tells the
+process's peak memory.
 """
 
 import os
 import resource
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
+import asyncpg
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -17,6 +20,7 @@ from starlette.routing import Route
 
 from lab.servers import Bucket
 from snippets.bulk_download import naive_build_in_memory, naive_paged_stream
+from snippets.bulk_download.copy_stream import CopyStream
 
 SNIPPETS = Path(__file__).parents[3] / "snippets" / "bulk_download"
 
@@ -58,12 +62,30 @@ def naive_stream(url: str) -> Starlette:
     return Starlette(routes=[Route("/orders.csv", export)])
 
 
+def careless(url: str) -> Starlette:
+    """COPY whose exception escapes, for whoever asks in whatever version of HTTP."""
+
+    async def export(_: Request) -> Response:
+        async def body() -> AsyncIterator[bytes]:
+            async with (
+                asyncpg.create_pool(url, min_size=1, max_size=1) as pool,
+                CopyStream(pool, "SELECT id, customer, email FROM orders") as stream,
+            ):
+                async for block in stream:
+                    yield block
+
+        return StreamingResponse(body(), media_type="text/csv")
+
+    return Starlette(routes=[Route("/orders.csv", export)])
+
+
 def good(url: str, bucket: Bucket) -> Starlette:
     sys.path.insert(0, str(SNIPPETS))  # a reader has the files in one folder
-    from snippets.bulk_download.export_endpoint import create
+    from snippets.bulk_download.export_endpoint import Limits, create
 
     rows = int(os.environ.get("MOST_ROWS", "10000000"))
-    return create(url, bucket.client(), bucket.name, authenticate, most_rows=rows)
+    limits = Limits(most_rows=rows, seconds=float(os.environ.get("SECONDS", "600")))
+    return create(url, bucket.client(), bucket.name, authenticate, limits)
 
 
 def create() -> Starlette:
@@ -76,6 +98,8 @@ def create() -> Starlette:
             name = os.environ.get("S3_BUCKET", "none")
             bucket = Bucket(where, access, secret, "us-east-1", name)
             app = good(url, bucket)
+        case "careless":
+            app = careless(url)
         case "naive-stream":
             app = naive_stream(url)
         case _:

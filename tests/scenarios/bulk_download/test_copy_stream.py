@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from snippets.bulk_download.copy_stream import CopyStream, safe_column
-from snippets.bulk_download.csv_stream import DANGEROUS, csv_chunks, safe_text
+from snippets.bulk_download.csv_stream import MARKS, csv_chunks, safe_text
 from tests.scenarios.bulk_download.conftest import Demo, Pool
 
 pytestmark = pytest.mark.anyio
@@ -128,11 +128,41 @@ async def test_an_error_after_the_first_block_is_raised(pool: Pool) -> None:
         await anext(stream)
 
 
-async def test_a_slow_client_runs_into_the_time_limit(pool: Pool) -> None:
-    with pytest.raises(asyncpg.QueryCanceledError, match="statement timeout"):
-        await drain(CopyStream(pool, ENDLESS, seconds=0.05))
+@pytest.mark.parametrize("column", ["n", "repeat('x', 3000000)"])
+async def test_a_client_that_stops_reading_runs_into_the_time_limit(
+    pool: Pool, column: str
+) -> None:
+    stream = CopyStream(pool, f"SELECT {column} FROM ({ENDLESS}) AS t", seconds=0.3)
+    await anext(stream)
+    # A server that cannot send hears of no statement_timeout; the stream ends by itself.
+    await until(pool, f"SELECT ({RUNNING}) = 0")
+    with pytest.raises(TimeoutError):
+        await drain(stream)
+
+
+async def test_a_busy_query_and_a_busy_pool_run_into_the_time_limit(pool: Pool) -> None:
+    with pytest.raises(TimeoutError):
+        await drain(CopyStream(pool, "SELECT pg_sleep(60)", seconds=0.05))
+    async with pool.acquire(), pool.acquire():
+        with pytest.raises(TimeoutError):
+            await anext(CopyStream(pool, ENDLESS, seconds=0.05))
     with pytest.raises(ValueError, match=r"at least 0\.001"):
         CopyStream(pool, ENDLESS, seconds=0)
+
+
+async def test_the_server_has_a_limit_of_its_own(pool: Pool) -> None:
+    query = "SELECT current_setting('statement_timeout')"
+    stream = CopyStream(pool, query, seconds=5)
+    assert b"".join([block async for block in stream]) == b"current_setting\n6s\n"
+
+
+async def test_times_are_utc_whatever_the_session_says(orders_url: str) -> None:
+    settings = {"timezone": "Europe/Berlin"}
+    async with asyncpg.create_pool(
+        orders_url, min_size=1, max_size=1, server_settings=settings
+    ) as pool:
+        stream = CopyStream(pool, "SELECT created_at FROM orders WHERE id = 1")
+        assert b"".join([b async for b in stream]).endswith(b"\n2026-01-01 00:00:01+00\n")
 
 
 async def test_a_stream_cannot_write(pool: Pool) -> None:
@@ -142,7 +172,9 @@ async def test_a_stream_cannot_write(pool: Pool) -> None:
 
 
 async def test_the_server_escapes_what_python_escapes(pool: Pool) -> None:
-    cells = [f"{mark}1" for mark in DANGEROUS] + ["plain", "", None, "'x", "a=b", "\u20ac", '"=1']
+    cells: list[str | None] = [f"{mark}1" for mark in (*MARKS, *"\t\r\n")]
+    cells += [f"a{between}{mark}1" for between in (*",;\t\r\n", ';"') for mark in MARKS]
+    cells += ["plain", "", None, "'x", "a=b", "\u20ac", '"=1', "a\r\nb", ";a", "a, -b"]
     query = f"SELECT {safe_column('cell')} FROM unnest($1::text[]) AS t (cell)"
     blocks = [block async for block in CopyStream(pool, query, cells)]
     ours = b"".join(csv_chunks([(cell,) for cell in cells], ["cell"])).decode()

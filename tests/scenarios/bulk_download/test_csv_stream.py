@@ -34,6 +34,7 @@ PAYLOADS = [
     "\uff20SUM(1)",
     '=1+1";=1+1',
     "=",
+    "\0=1+1",
 ]
 
 
@@ -50,12 +51,26 @@ def read(text: str, delimiter: str = ",") -> list[list[str]]:
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_a_formula_becomes_text(payload: str) -> None:
     (row,) = read(written([(1, payload, 2)]))
-    assert row == ["1", "'" + payload, "2"]
+    assert row[1].startswith("'" + payload[0])
+
+
+@pytest.mark.parametrize("escape", [True, False])
+@pytest.mark.parametrize("payload", [*PAYLOADS, "x;=1+1;", 'x;"=1+1";', "x\t=1", "a\r\n=1", "a,-1"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_reader_finds_a_formula_wherever_it_splits(
+    payload: str, delimiter: str, escape: bool
+) -> None:
+    text = written([("a", payload, "b")], Dialect(escape=escape))
+    cells = [cell for row in read(text, delimiter) for cell in row]
+    cells += [cell for line in text.splitlines() for cell in line.split(delimiter)]  # no quotes
+    found = [cell for cell in cells if cell.lstrip('"').startswith(tuple("=+-@"))]
+    assert bool(found) <= (not escape)
 
 
 def test_text_that_is_harmless_is_untouched_and_machines_get_every_cell_as_it_is() -> None:
     assert safe_text("a=b") == "a=b"
-    assert safe_text("") == ""
+    for text in ("", "two\r\nlines", "a; b, c", "a,\tb"):
+        assert safe_text(text) == text
     assert read(written([("=1+1",)], Dialect(escape=False))) == [["=1+1"]]
 
 

@@ -11,8 +11,9 @@ import socket
 import sqlite3
 import sys
 import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from socket import SO_RCVBUF, SOL_SOCKET
 from typing import NamedTuple
@@ -24,7 +25,7 @@ import pytest
 
 from lab.eventually import eventually
 from lab.process import Child, spawn
-from lab.servers import Bucket
+from lab.servers import Bucket, nginx, postgres
 from lab.servers.base import free_port
 from lab.story import Story
 from snippets.bulk_download import (
@@ -278,7 +279,7 @@ def interrupted(service: Service, path: str, url: str) -> tuple[bytes, str]:
     data, error = b"", ""
     try:
         with service.http.stream("GET", path, headers={"x-user": "big/ann/pii"}) as answer:
-            assert answer.status_code == 200
+            assert answer.status_code == 200, f"{answer.status_code}"
             for number, block in enumerate(answer.iter_raw()):
                 data += block
                 if number == 0:
@@ -311,6 +312,40 @@ def test_a_stream_that_breaks_does_not_look_whole(long_url: str, story: Story) -
             gzip.decompress(data)
         story.good("and the gzip stream has no trailer", gunzip=str(caught.value))
         assert "incomplete chunked read" in error
+
+
+def test_a_proxy_that_hides_the_break_is_noticed(long_url: str, story: Story) -> None:
+    """A proxy speaks HTTP/1.0 to the service, and the cut export arrives as a whole one."""
+    story.scene("the same behind nginx; the session ends after the first block")
+    path = "/orders.csv?columns=id,customer,email"
+
+    def through(version: str, path: str) -> tuple[bytes, str]:
+        config = (
+            "server { listen 127.0.0.1:{port}; location / { proxy_buffering off;"
+            f" proxy_http_version {version}; proxy_pass {service.http.base_url}; }} }}"
+        )
+        with nginx(config) as proxy, httpx2.Client(base_url=proxy.url, timeout=60) as http:
+            http.headers["accept-encoding"] = "identity"
+            return interrupted(Service(service.child, http), path, long_url)
+
+    with serve("careless", long_url) as service:
+        data, error = through("1.0", path)
+        rows = data.count(b"\n")
+        story.naive("it escapes, HTTP/1.0 to the service", rows=rows, error=error or "none")
+        assert error == ""
+        assert 0 < rows < LARGE
+
+    with serve("good", long_url) as service:
+        data, error = through("1.1", path)
+        story.good("HTTP/1.1 all the way", error=error)
+        assert "incomplete chunked read" in error
+        with pytest.raises(AssertionError, match="426"):
+            through("1.0", path)
+        data, error = through("1.0", f"{path}&trailer=1")
+        assert error == ""
+        with pytest.raises(TruncatedError) as caught:
+            list(without_trailer([data]))
+        story.good("HTTP/1.0, and a last line", TruncatedError=str(caught.value))
 
 
 def test_a_file_saved_half_is_recognised(story: Story) -> None:
@@ -346,7 +381,7 @@ def test_a_client_that_leaves_ends_its_query(long_url: str, story: Story) -> Non
         eventually(lambda: naive.peak() - before >= 128 * MIB, timeout=60)
         eventually(lambda: active(long_url) == 0, timeout=60)
         grown = naive.peak() - before
-        story.naive("a plain endpoint", rows_fetched_for_nobody=112_000, MiB=grown / MIB)
+        story.naive("a plain endpoint builds all of it", MiB_for_nobody=grown / MIB)
 
     with serve("good", long_url) as good:
         before = good.peak()
@@ -356,11 +391,105 @@ def test_a_client_that_leaves_ends_its_query(long_url: str, story: Story) -> Non
             next(blocks)
             assert active(long_url) == 1
         began = time.monotonic()
-        eventually(lambda: active(long_url) == 0, timeout=10)
+        eventually(lambda: active(long_url) == 0, timeout=5)
         grown = good.peak() - before
         seconds = round(time.monotonic() - began, 2)
         story.good("the query is cancelled", seconds=seconds, MiB=grown / MIB)
         assert grown <= 16 * MIB
+
+
+@contextmanager
+def readers_of_nothing(port: int, tenants: range) -> Iterator[list[socket.socket]]:
+    """Two clients a tenant that ask for all their rows, take the status, and read no more."""
+    with ExitStack() as stack:
+        clients = []
+        for number in (*tenants, *tenants):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+            client.settimeout(60)
+            client.connect(("127.0.0.1", port))
+            client.sendall(
+                b"GET /orders.csv?columns=id,email HTTP/1.1\r\nHost: localhost\r\n"
+                b"x-user: t%d/ann/pii\r\naccept-encoding: identity\r\n\r\n" % number
+            )
+            clients.append(client)
+        yield clients
+
+
+async def test_clients_that_read_nothing_do_not_stop_the_service(
+    long_url: str, story: Story
+) -> None:
+    """Slow clients hold every connection of the pool, and nobody else gets an answer."""
+    story.scene("clients ask for exports of 128 MiB and stop reading; then somebody asks for a job")
+    ann = export_job.Who("big", "ann")
+    async with asyncpg.create_pool(long_url, min_size=2, max_size=2) as pool:
+        await pool.execute(export_job.SCHEMA)
+        job = str(uuid.uuid4())
+        query = "SELECT * FROM orders WHERE tenant = 'big'"
+        async with CopyStream(pool, query) as one, CopyStream(pool, query) as two:
+            await anext(one)
+            await anext(two)
+            answered = True
+            try:
+                async with asyncio.timeout(1):
+                    await export_job.find(pool, ann, job)
+            except TimeoutError:
+                answered = False
+            story.naive("one pool for all, two slow clients", answered=answered, after_seconds=1)
+            assert not answered
+
+    with psycopg.connect(long_url, autocommit=True) as conn:
+        conn.execute("UPDATE orders SET tenant = 't' || id % 4 WHERE id > 1000000")
+    with serve("good", long_url, SECONDS="5") as good:
+        port = good.http.base_url.port or 0
+        with readers_of_nothing(port, range(4)) as clients:
+            found = sorted(client.recv(12).decode()[-3:] for client in clients)
+            known = good.http.get(f"/exports/{job}").status_code
+            other = good.http.get("/orders.csv", headers={"x-user": "small/sam"}).status_code
+            story.good("streams have their own, and a bound", job=known, another_export=other)
+            assert found == ["200"] * 6 + ["503"] * 2
+            assert (known, other) == (404, 503)
+            eventually(lambda: active(long_url) == 0, timeout=20)  # they still read nothing
+            other = good.http.get("/orders.csv", headers={"x-user": "small/sam"}).status_code
+            story.good("after the limit in seconds", another_export=other)
+            assert other == 200
+
+
+async def test_a_job_outlives_its_database(s3: Bucket, story: Story) -> None:
+    """The database restarts under a job, and the job is never started again."""
+    story.scene("a job is queued while the server is down for a moment")
+    with postgres() as server:
+        with psycopg.connect(server.url, autocommit=True) as conn:
+            conn.execute(
+                "CREATE TABLE orders AS SELECT n::int8 AS id, 'big' AS tenant"
+                " FROM generate_series(1, 2000) AS n"
+            )
+        async with asyncpg.create_pool(server.url, min_size=1, max_size=2) as pool:
+            await pool.execute(export_job.SCHEMA)
+
+            async def worker() -> None:
+                while True:
+                    await export_job.run_one(pool, never)
+                    await asyncio.sleep(0.01)
+
+            async def never(_: export_job.Job) -> dict[str, str]:
+                raise AssertionError
+
+            task = asyncio.create_task(worker())
+            with serve("good", server.url, MOST_ROWS="100", **s3.environment()) as good:
+                server.kill9()
+                with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+                    await asyncio.wait_for(task, 30)
+                story.naive("a loop around run_one", worker="ended")
+                server.start()
+
+                def asked() -> bool:
+                    return good.http.get("/orders.csv").status_code == 202
+
+                eventually(asked, timeout=30)
+                path = good.http.get("/orders.csv").headers["location"]  # the same again
+                eventually(lambda: good.http.get(path).json()["state"] == "ready", timeout=30)
+                story.good("it logs, waits and goes on", job="ready")
 
 
 def test_an_export_does_not_stop_the_other_requests(big_url: str, story: Story) -> None:
@@ -394,7 +523,7 @@ def test_an_export_does_not_stop_the_other_requests(big_url: str, story: Story) 
         assert not answered
         os.kill(naive.child.pid, signal.SIGKILL)
     with serve("good", big_url) as good:
-        answered = others(good, "/orders.csv?columns=id", patience=30)
+        answered = others(good, "/orders.csv?columns=id", patience=2)
         story.good("an asynchronous driver", answered=answered)
         assert answered
 
@@ -402,28 +531,34 @@ def test_an_export_does_not_stop_the_other_requests(big_url: str, story: Story) 
 # -- e: cells --------------------------------------------------------------------------------------
 
 
-def test_no_cell_is_a_formula(postgres_url: str, story: Story) -> None:
+def test_no_cell_is_a_formula_wherever_the_file_is_split(postgres_url: str, story: Story) -> None:
     """A customer's name is a formula, and the accountant's spreadsheet runs it."""
-    payloads = ["=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1"]
-    story.scene("six names that are formulas, and the number -12.5")
+    payloads = ["=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1", "x;=1+1;y"]
+    story.scene("seven names with formulas, and the number -12.5; one reader splits at ;")
     with psycopg.connect(postgres_url, autocommit=True) as conn:
-        conn.execute("CREATE TABLE orders (name text, amount numeric)")
+        conn.execute("CREATE TABLE orders (amount numeric, name text)")
         for payload in payloads:
-            conn.execute("INSERT INTO orders VALUES (%s, -12.5)", [payload])
+            conn.execute("INSERT INTO orders VALUES (-12.5, %s)", [payload])
         rows = conn.execute(naive_build_in_memory.QUERY).fetchall()
+
+    def formulas(text: str) -> int:
+        """Count cells that a spreadsheet computes, whether it splits at , or at ;."""
+        read = [csv.reader(io.StringIO(text, newline=""), delimiter=split) for split in ",;"]
+        cells = [cell for rows in read for row in rows for cell in row]
+        return sum(c[:1] in set("=+-@\t\r") and not c.startswith("-12.5") for c in cells)
+
     out = io.StringIO(newline="")
     csv.writer(out, quoting=csv.QUOTE_ALL).writerows(rows)  # quotes do not help
-    read = list(csv.reader(io.StringIO(out.getvalue(), newline="")))
-    dangerous = sum(row[0][0] in "=+-@\t\r" for row in read)
+    dangerous = formulas(out.getvalue())
     story.naive("csv.writer, everything quoted", formulas=dangerous)
-    assert dangerous == 6
+    assert dangerous == 6 + 2  # at ; the last one, and what follows the line end of the sixth
 
-    data = b"".join(csv_chunks(rows, ["name", "amount"])).decode()
-    read = list(csv.reader(io.StringIO(data, newline="")))[1:]
-    dangerous = sum(row[0][0] in "=+-@\t\r" for row in read)
-    story.good("an apostrophe before them", formulas=dangerous, amount=read[0][1])
+    data = b"".join(csv_chunks(rows, ["amount", "name"])).decode()
+    dangerous = formulas(data)
+    story.good("an apostrophe before them", formulas=dangerous, amount="-12.5")
     assert dangerous == 0
-    assert {row[1] for row in read} == {"-12.5"}
+    read = list(csv.reader(io.StringIO(data, newline="")))[1:]
+    assert {row[0] for row in read} == {"-12.5"}
 
 
 # -- f: the object store ---------------------------------------------------------------------------
@@ -544,5 +679,6 @@ def test_a_resumed_download_is_one_file(s3: Bucket, story: Story, tmp_path: Path
         with pytest.raises(DownloadError) as caught:
             download(http, url, good, expected)
         story.good("If-Match says 412", DownloadError=str(caught.value))
+        assert "was replaced" in str(caught.value)  # by its ETag, before a byte came
         assert not good.exists()
     client.close()

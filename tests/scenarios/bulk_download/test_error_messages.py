@@ -84,11 +84,13 @@ def both(_: str) -> None:
         gzip.decompress(httpx2.get(f"http://{host}/both").content)
 
 
-def slow_client(url: str) -> None:
+def slow_query(url: str) -> None:
     async def read() -> None:
-        async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
-            async for _ in CopyStream(pool, ENDLESS, seconds=0.05):
-                pass
+        settings = {"statement_timeout": "50ms"}
+        async with asyncpg.create_pool(
+            url, min_size=1, max_size=1, server_settings=settings
+        ) as pool:
+            await pool.fetch("SELECT pg_sleep(60)")
 
     asyncio.run(read())
 
@@ -125,7 +127,7 @@ CAUSES: dict[str, Callable[[str], None]] = {
     "EOFError: Compressed file ended before the end-of-stream marker was reached": cut_gzip,
     "gzip.BadGzipFile: Not a gzipped file": both,
     "asyncpg.exceptions.QueryCanceledError: canceling statement due to statement timeout": (
-        slow_client
+        slow_query
     ),
     "asyncpg.exceptions._base.InterfaceError: cannot call Transaction.__aexit__():"
     " the underlying connection is closed": ended_session,

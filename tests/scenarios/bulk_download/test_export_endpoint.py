@@ -11,13 +11,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
+import psycopg
 import pytest
 import zstandard
 from starlette.applications import Starlette
 
 from lab.servers import Bucket
-from snippets.bulk_download.export_endpoint import Exports, create, disposition
+from snippets.bulk_download.export_endpoint import (
+    ExportResponse,
+    Exports,
+    Limits,
+    create,
+    disposition,
+)
+from snippets.bulk_download.export_manifest import without_trailer
 from snippets.bulk_download.resumable_download import Expected, download
 from tests.scenarios.bulk_download.conftest import SNIPPETS, Client, Demo
 from tests.scenarios.bulk_download.service import authenticate
@@ -28,9 +37,14 @@ BEN = {"x-user": "acme/ben"}
 
 
 @asynccontextmanager
-async def serving(url: str, client: Client, bucket: str, **limits: int) -> AsyncIterator[Any]:
+async def serving(
+    url: str,
+    client: Client,
+    bucket: str,
+    **limits: Any,  # noqa: ANN401 - of two types
+) -> AsyncIterator[Any]:
     """The service in this process, and a client of it."""
-    app = create(url, client, bucket, authenticate, **limits)
+    app = create(url, client, bucket, authenticate, Limits(**limits))
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(
@@ -44,6 +58,18 @@ async def serving(url: str, client: Client, bucket: str, **limits: int) -> Async
 def beside(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.syspath_prepend(str(SNIPPETS))  # a reader has the files in one folder
     return str(SNIPPETS)
+
+
+@pytest.fixture
+def no_worker(monkeypatch: pytest.MonkeyPatch, beside: str) -> None:
+    """Jobs stay queued."""
+    assert beside in sys.path
+    import export_job  # the file beside it, as `create` imports it
+
+    async def nothing(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(export_job, "run_one", nothing)
 
 
 @pytest.fixture
@@ -130,11 +156,30 @@ async def test_what_may_not_be_asked_for_is_refused(http: httpx2.AsyncClient) ->
     assert answer.status_code == 200
 
 
-async def test_head_costs_no_query(http: httpx2.AsyncClient) -> None:
-    answer = await http.head("/orders.csv")
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert "content-disposition" in answer.headers
-    assert (await http.get("/peak")).status_code == 404  # nothing else is served
+@pytest.mark.usefixtures("no_worker")
+async def test_head_is_the_headers_without_a_query_or_a_job(orders_url: str) -> None:
+    async with serving(orders_url, None, "none", most_rows=100) as http:
+        with psycopg.connect(orders_url) as conn:
+            conn.execute("LOCK TABLE orders")  # a count would wait for ever
+            answer = await http.head("/orders.csv")
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert "content-disposition" in answer.headers
+        assert "content-length" not in answer.headers  # GET's is not 0
+        refused = await http.head("/orders.csv?columns=password")
+        assert refused.status_code == 400
+        with psycopg.connect(orders_url) as conn:
+            assert conn.execute("SELECT count(*) FROM exports").fetchone() == (0,)
+        assert (await http.get("/peak")).status_code == 404  # nothing else is served
+
+
+async def test_a_client_that_asks_gets_a_last_line_that_proves_the_rows(
+    http: httpx2.AsyncClient,
+) -> None:
+    for coding in ("identity", "gzip"):
+        headers = {"accept-encoding": coding}
+        answer = await http.get("/orders.csv?trailer=1", headers=headers)
+        plain = await http.get("/orders.csv", headers=headers)
+        assert b"".join(without_trailer([answer.content])) == plain.content
 
 
 @pytest.mark.parametrize(
@@ -149,6 +194,26 @@ async def test_head_costs_no_query(http: httpx2.AsyncClient) -> None:
 )
 async def test_a_file_name_cannot_leave_its_header(name: str, plain: str, extended: str) -> None:
     assert disposition(name) == f"attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}"
+
+
+async def test_a_client_that_reads_nothing_loses_its_stream_after_a_while() -> None:
+    source = Endless()
+    response = ExportResponse(source, source.close, {}, seconds=0.05)
+    stuck = asyncio.Event().wait
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - ASGI
+        if message["type"] == "http.response.body":
+            await stuck()  # the client's window is full
+
+    async def receive() -> Any:  # noqa: ANN401 - ASGI
+        await stuck()
+
+    for version in ("2.3", "2.4"):
+        source.closed.clear()
+        scope = {"type": "http", "asgi": {"spec_version": version}}
+        with pytest.raises(TimeoutError):
+            await response(scope, receive, send)
+        assert source.closed.is_set()
 
 
 class Endless:
@@ -176,11 +241,15 @@ async def test_a_tenant_has_two_streams_and_a_client_that_leaves_frees_one() -> 
             sources.append(Endless())
             return sources[-1]
 
-        def encode(self, source: Endless, _: object) -> tuple[str, Endless]:
-            return "identity", source
+        def coding(self, _: object) -> str:
+            return "identity"
+
+        def encode(self, source: Endless, *_: object) -> Endless:
+            return source
 
     backend: Any = Backend()
-    app = Starlette(routes=Exports(backend, authenticate, {"id": None}).routes)
+    exports = Exports(backend, authenticate, {"id": None}, Limits(all_streams=3))
+    app = Starlette(routes=exports.routes)
 
     async def ask(user: str, leave: asyncio.Event) -> tuple[int, dict[str, str]]:
         head: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -206,12 +275,15 @@ async def test_a_tenant_has_two_streams_and_a_client_that_leaves_frees_one() -> 
     status, headers = await ask("acme/cid", stays)
     assert (status, headers["retry-after"]) == (429, "5")
     assert (await ask("bolt/bo", stays))[0] == 200
+    status, headers = await ask("cafe/cy", stays)  # its first one, and there are three
+    assert (status, headers["retry-after"]) == (503, "5")
     gone.set()
     await asyncio.wait_for(sources[0].closed.wait(), 10)
     await tasks[0]
     assert (await ask("acme/cid", stays))[0] == 200
     stays.set()
     await asyncio.gather(*tasks)
+    assert exports.running == {}  # no tenant is remembered
 
 
 async def until(http: httpx2.AsyncClient, path: str, state: str) -> dict[str, Any]:
@@ -234,41 +306,103 @@ async def test_a_large_export_is_a_job_whose_file_only_its_owner_gets(
     assert job["rows"] == 3000
     assert "key" not in job  # where the file is, is nobody's business
 
-    for nobody in (BEN, {"x-user": "bolt/ann"}, {"x-user": ""}):
+    for nobody in (BEN, {"x-user": "bolt/ann"}):
         for address in (path, f"{path}/file"):
             assert (await jobs.get(address, headers=nobody)).status_code == 404
         assert (await jobs.delete(path, headers=nobody)).status_code == 404
-    assert (await jobs.get("/exports/1/file")).status_code == 404
+    for address in (path, f"{path}/file"):  # 404 would say that the export is gone
+        assert (await jobs.get(address, headers={"x-user": ""})).status_code == 401
+    for invented in ("1", "%00", "a%00b"):
+        assert (await jobs.get(f"/exports/{invented}/file")).status_code == 404
+        assert (await jobs.delete(f"/exports/{invented}")).status_code == 404
 
     answer = await jobs.get(f"{path}/file")
     assert answer.status_code == 303
     with httpx2.Client() as store:
-        file = tmp_path / "orders.csv.zst"
+        file = tmp_path / "orders.csv.gz"
         expected = Expected(job["etag"], job["sha256"])
         download(store, answer.headers["location"], file, expected)
-    data = zstandard.ZstdDecompressor().decompressobj().decompress(file.read_bytes())
+    data = gzip.decompress(file.read_bytes())  # what a person's computer can open
     assert len(rows(data)) == 3001
     assert rows(data)[4] == ["4", "'=1+1"]
     assert (await jobs.delete(path)).status_code == 409  # it is over
 
 
-async def test_the_third_click_is_refused_and_a_cancelled_job_has_no_file(
-    orders_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("no_worker")
+async def test_clicks_are_one_job_the_third_is_refused_and_a_cancelled_one_has_no_file(
+    orders_url: str,
 ) -> None:
-    import export_job  # the file beside it, as `create` imports it
-
-    async def nothing(*_: object) -> None:
-        return None
-
-    monkeypatch.setattr(export_job, "run_one", nothing)  # no worker takes them
     async with serving(orders_url, None, "none", most_rows=100) as http:
-        answers = [await http.get("/orders.csv") for _ in range(3)]
-        assert [answer.status_code for answer in answers] == [202, 202, 429]
-        assert answers[2].headers["retry-after"] == "60"
+        wanted = ["id", "id", "customer", "amount"]
+        answers = [await http.get(f"/orders.csv?columns={columns}") for columns in wanted]
+        assert [answer.status_code for answer in answers] == [202, 202, 202, 429]
+        places = [answer.headers.get("location") for answer in answers]
+        assert places[0] == places[1] != places[2]  # asked again, it is the same job
+        assert answers[3].headers["retry-after"] == "60"
         path = answers[0].headers["location"]
         assert (await http.get(f"{path}/file")).status_code == 409
         assert (await http.delete(path)).status_code == 204
         assert (await http.get(f"{path}/file")).status_code == 410
+
+
+async def test_a_stream_over_http_1_0_is_refused_unless_its_last_line_proves_it(
+    orders_url: str,
+) -> None:
+    class Old(httpx2.ASGITransport):
+        """What nginx says unless told otherwise."""
+
+        def __init__(self, app: Starlette) -> None:
+            async def old(scope: Any, *more: Any) -> None:  # noqa: ANN401 - ASGI
+                await app({**scope, "http_version": "1.0"}, *more)
+
+            super().__init__(old)
+
+    app = create(orders_url, None, "none", authenticate, Limits())
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=Old(app), base_url="http://a.example", headers=ANN) as http,
+    ):
+        answer = await http.get("/orders.csv")
+        assert (answer.status_code, answer.headers["upgrade"]) == (426, "HTTP/1.1")
+        assert (await http.get("/orders.csv?trailer=1")).status_code == 200
+
+
+async def test_a_job_may_take_longer_than_a_stream(orders_url: str, s3: Bucket) -> None:
+    client = s3.client()
+    async with serving(
+        orders_url, client, s3.name, most_rows=100, seconds=0.001, job_seconds=60
+    ) as http:
+        path = (await http.get("/orders.csv")).headers["location"]
+        assert (await until(http, path, "ready"))["rows"] == 3000
+        with pytest.raises(TimeoutError):  # the same rows, were they streamed
+            await http.get("/orders.csv", headers={"x-user": "bolt/bo"})
+    client.close()
+
+
+async def test_the_service_tidies_up_and_outlives_a_database_that_does_not_answer(
+    orders_url: str, s3: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = s3.client()
+    dead = "INSERT INTO exports (tenant, owner, request, state, attempt, lease)"
+    async with asyncpg.create_pool(orders_url, min_size=1, max_size=1) as pool:
+        async with serving(orders_url, client, s3.name, most_rows=100):
+            await pool.execute(f"{dead} VALUES ('acme', 'ann', '{{}}', 'running', 3, now())")
+        async with serving(orders_url, client, s3.name, most_rows=100) as http:
+            query = "SELECT EXISTS (SELECT FROM exports WHERE state = 'failed')"
+            async with asyncio.timeout(10):
+                while not await pool.fetchval(query):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await pool.execute("ALTER TABLE exports RENAME TO away")
+            async with asyncio.timeout(10):
+                while "no job could be run" not in caplog.text:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await pool.execute("ALTER TABLE away RENAME TO exports")
+            path = (await http.get("/orders.csv")).headers["location"]
+            await until(http, path, "ready")
+        async with serving(orders_url, client, "no-such-bucket"), asyncio.timeout(10):
+            while "not tidied up" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    client.close()
 
 
 async def test_the_address_of_the_file_expires(

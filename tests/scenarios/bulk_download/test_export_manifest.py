@@ -80,6 +80,12 @@ def test_a_row_that_is_missing_in_the_middle_is_noticed() -> None:
         list(without_trailer([stream]))
 
 
+def test_a_byte_that_is_another_is_noticed_though_the_rows_fit() -> None:
+    stream = b"".join(with_trailer(CHUNKS)).replace(b"note", b"nose", 1)
+    with pytest.raises(TruncatedError, match="other rows than the trailer says"):
+        list(without_trailer([stream]))
+
+
 def test_a_cell_that_looks_like_a_trailer_is_a_cell() -> None:
     forged = trailer(metered(CHUNKS)).decode()
     data = b"".join(csv_chunks([(1, forged)], ["id", "note"]))

@@ -44,6 +44,10 @@ def http() -> Iterator[httpx2.Client]:
         yield client
 
 
+def no_pause(_: float) -> None:
+    """Do not wait."""
+
+
 def put(store: Client, bucket: Bucket, data: bytes) -> Expected:
     etag = store.put_object(Bucket=bucket.name, Key="a", Body=data)["ETag"]
     return Expected(etag, sha256(data))
@@ -72,7 +76,7 @@ def test_a_line_that_breaks_again_and_again_gives_the_file(
     line.reset_after(600_000)
     path = tmp_path / "a.csv"
     # A reset may take bytes along that had arrived: at least four requests, often more.
-    requests = download(http, address(s3, line), path, expected, attempts=200)
+    requests = download(http, address(s3, line), path, expected, attempts=200, pause=no_pause)
     assert path.read_bytes() == OLD
     assert requests >= 4
     assert list(tmp_path.iterdir()) == [path]
@@ -87,8 +91,9 @@ def test_too_few_requests_keep_what_has_arrived_for_the_next_call(
     part.write_bytes(OLD[:1000])
     url = address(s3, line)
     line.reset_after(600_000)
-    with pytest.raises(DownloadError, match="2 requests were not enough"):
-        download(http, url, path, expected, attempts=2)
+    with pytest.raises(DownloadError, match=r"2 requests were not enough: a\.csv$") as caught:
+        download(http, url, path, expected, attempts=2, pause=no_pause)
+    assert isinstance(caught.value.__cause__, httpx2.TransportError)
     assert not path.exists()
     assert 1000 <= part.stat().st_size < len(OLD)
     assert OLD.startswith(part.read_bytes())
@@ -146,6 +151,50 @@ def test_a_server_that_knows_no_range_sends_all_of_it_again(tmp_path: Path) -> N
     with httpx2.Client(transport=httpx2.MockTransport(whole)) as client:
         download(client, "http://a.example/", tmp_path / "a.csv", Expected('"x"', sha256(OLD)))
     assert (tmp_path / "a.csv").read_bytes() == OLD
+
+
+def test_the_services_own_address_is_asked_each_time_and_the_store_gets_no_credentials(
+    tmp_path: Path,
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.host)
+        if request.url.host == "service.example":
+            assert request.headers["authorization"] == "Bearer x"
+            if len(asked) == 1:
+                return httpx2.Response(503)
+            where = f"http://store.example/a?signature={len(asked)}"
+            return httpx2.Response(303, headers={"location": where})
+        assert "authorization" not in request.headers
+        assert request.headers["accept-encoding"] == "identity"
+        assert request.headers["if-match"] == '"x"'
+        return httpx2.Response(200, stream=httpx2.ByteStream(OLD))
+
+    pauses: list[float] = []
+    headers = {"authorization": "Bearer x"}
+    expected = Expected('"x"', sha256(OLD))
+    with httpx2.Client(transport=httpx2.MockTransport(answer), headers=headers) as client:
+        path = tmp_path / "a.csv"
+        url = "http://service.example/exports/1/file"
+        assert download(client, url, path, expected, pause=pauses.append) == 2
+    assert asked == ["service.example", "service.example", "store.example"]
+    assert len(pauses) == 1
+    assert path.read_bytes() == OLD
+
+
+def test_pauses_grow_to_half_a_minute_and_a_wrong_request_is_made_once(tmp_path: Path) -> None:
+    pauses: list[float] = []
+    busy = httpx2.MockTransport(lambda _: httpx2.Response(503))
+    path, wanted = tmp_path / "a.csv", Expected('"x"', "")
+    with httpx2.Client(transport=busy) as client, pytest.raises(DownloadError) as caught:
+        download(client, "http://a.example/", path, wanted, attempts=12, pause=pauses.append)
+    assert isinstance(caught.value.__cause__, httpx2.HTTPStatusError)
+    assert len(pauses) == 11
+    assert all(0 <= pause <= min(30, 2**n) for n, pause in enumerate(pauses, 1))
+    with httpx2.Client() as client, pytest.raises(httpx2.UnsupportedProtocol):
+        download(client, "htp://a.example/", path, wanted, pause=pauses.append)
+    assert len(pauses) == 11
 
 
 def test_the_demo_goes_on_where_it_broke(demo: Demo) -> None:

@@ -35,7 +35,9 @@ def keys(client: Client, bucket: str) -> list[str]:
 
 async def test_the_object_is_what_was_written(client: Client, s3: Bucket) -> None:
     data = bytes(range(256)) * 4096 * 12  # 12 MiB
-    async with MultipartWriter(client, s3.name, "a", part=5 * MIB) as writer:
+    async with MultipartWriter(
+        client, s3.name, "a", part=5 * MIB, content_type="text/csv"
+    ) as writer:
         for begin in range(0, len(data), 700_001):
             await writer.write(data[begin : begin + 700_001])
         assert keys(client, s3.name) == []  # nobody sees half of it
@@ -43,6 +45,7 @@ async def test_the_object_is_what_was_written(client: Client, s3: Bucket) -> Non
     found = client.get_object(Bucket=s3.name, Key="a")
     assert writer.result == Written("a", found["ETag"], len(data), digest, parts=3)
     assert hashlib.sha256(found["Body"].read()).hexdigest() == digest
+    assert found["ContentType"] == "text/csv"
     assert open_uploads(client, s3.name) == []
 
 
@@ -118,6 +121,88 @@ async def test_a_second_cancellation_does_not_stop_the_abort(client: Client, s3:
             await asyncio.sleep(0.01)
 
 
+class Late:
+    """A client one of whose calls is done, and does not return until `go`."""
+
+    def __init__(self, client: Client, call: str) -> None:
+        self.client, self.call = client, call
+        self.loop = asyncio.get_running_loop()
+        self.done, self.go = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Client:
+        real = getattr(self.client, name)
+        if name != self.call:
+            return real
+
+        def late(**what: object) -> Client:
+            answer = real(**what)
+            self.loop.call_soon_threadsafe(self.done.set)
+            asyncio.run_coroutine_threadsafe(self.go.wait(), self.loop).result()
+            return answer
+
+        return late
+
+
+@pytest.mark.parametrize("call", ["create_multipart_upload", "complete_multipart_upload"])
+async def test_a_call_that_wins_against_the_cancellation_is_undone(
+    client: Client, s3: Bucket, call: str
+) -> None:
+    late = Late(client, call)
+    writer = MultipartWriter(late, s3.name, "a", part=5 * MIB)
+
+    async def export() -> None:
+        async with writer:
+            await writer.write(b"x" * MIB)
+
+    task = asyncio.create_task(export())
+    await late.done.wait()
+    task.cancel()
+    await asyncio.wait([task], timeout=0.05)
+    late.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert open_uploads(client, s3.name) == []
+    assert keys(client, s3.name) == []
+    assert writer.result is None
+
+
+class Failing:
+    """A client whose `calls` fail, those in `done` after they were done."""
+
+    def __init__(self, client: Client, *calls: str, done: bool = False) -> None:
+        self.client, self.calls, self.done = client, calls, done
+
+    def __getattr__(self, name: str) -> Client:
+        def fails(**what: object) -> None:
+            if self.done:
+                getattr(self.client, name)(**what)
+            raise ConnectionError(name)
+
+        return fails if name in self.calls else getattr(self.client, name)
+
+
+async def test_a_completion_whose_answer_is_lost_leaves_no_object(
+    client: Client, s3: Bucket
+) -> None:
+    lost = Failing(client, "complete_multipart_upload", done=True)
+    with pytest.raises(ConnectionError, match="complete_multipart_upload"):
+        async with MultipartWriter(lost, s3.name, "a") as writer:
+            await writer.write(b"x")
+    assert keys(client, s3.name) == []
+
+
+async def test_an_upload_that_cannot_begin_or_be_aborted_tells_the_first_reason(
+    client: Client, s3: Bucket
+) -> None:
+    with pytest.raises(ConnectionError, match="create_multipart_upload"):
+        async with MultipartWriter(Failing(client, "create_multipart_upload"), s3.name, "a"):
+            raise AssertionError
+    with pytest.raises(KeyError) as caught:
+        async with MultipartWriter(Failing(client, "abort_multipart_upload"), s3.name, "a"):
+            raise KeyError
+    assert "abort_multipart_upload" in caught.value.__notes__[0]
+
+
 async def test_rows_that_fail_before_the_first_part_leave_no_upload(
     client: Client, s3: Bucket
 ) -> None:
@@ -162,28 +247,44 @@ class Pipe(io.RawIOBase):
     """20 MiB in reads of at most 1 MiB, or an error after the ninth."""
 
     def __init__(self, fails: bool = False) -> None:
-        self.reads, self.fails = 0, fails
+        self.left, self.fails = 20 * MIB, fails
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Client) -> int:
-        self.reads += 1
-        if self.fails and self.reads == 10:
+        if self.fails and self.left <= 11 * MIB:
             raise ConnectionError
-        size = min(len(buffer), MIB) if self.reads <= 20 else 0
+        size = min(len(buffer), MIB, self.left)
+        self.left -= size
         buffer[:size] = b"x" * size
         return size
 
 
-def test_upload_fileobj_takes_a_short_read_for_the_end(client: Client, s3: Bucket) -> None:
-    client.upload_fileobj(Pipe(), s3.name, "short")
-    client.upload_fileobj(io.BufferedReader(Pipe()), s3.name, "whole")
-    short, whole = (
-        client.head_object(Bucket=s3.name, Key=key)["ContentLength"] for key in ("short", "whole")
-    )
-    assert short < 2 * MIB  # and no error
-    assert whole == 20 * MIB
+class Counting:
+    """A client that counts the requests that carry data."""
+
+    def __init__(self, client: Client) -> None:
+        self.requests: list[str] = []
+        client.meta.events.register("before-call.s3", self.note)
+
+    def note(self, model: Client, **_: object) -> None:
+        self.requests.append(model.name)
+
+
+def test_upload_fileobj_reads_all_of_an_unbuffered_pipe_into_one_request(
+    client: Client, s3: Bucket
+) -> None:
+    counting = Counting(client)
+    client.upload_fileobj(Pipe(), s3.name, "raw")
+    assert counting.requests == ["PutObject"]  # 20 MiB of it, so 20 MiB in memory
+    counting.requests.clear()
+    client.upload_fileobj(io.BufferedReader(Pipe()), s3.name, "buffered")
+    assert counting.requests.count("UploadPart") == 3  # of 8 MiB
+    sizes = {
+        client.head_object(Bucket=s3.name, Key=k)["ContentLength"] for k in ("raw", "buffered")
+    }
+    assert sizes == {20 * MIB}
 
 
 def test_upload_fileobj_aborts_when_the_reader_fails(client: Client, s3: Bucket) -> None:
