@@ -166,6 +166,23 @@ def test_a_recursion_of_any_depth_is_one_kind() -> None:
     assert [one.count for one in errors] == [2]
 
 
+def test_two_errors_deep_below_one_way_are_two_kinds() -> None:
+    def descend(depth: int, number: int) -> None:
+        if depth:
+            descend(depth - 1, number)
+        if number == 1:
+            raise ValueError(number)
+        raise ValueError(number)
+
+    errors = RecentErrors()
+    for number in (1, 2):
+        try:
+            descend(30, number)
+        except ValueError as error:
+            errors.record(error)
+    assert [one.count for one in errors] == [1, 1]
+
+
 def test_neither_class_nor_code_of_an_error_stays() -> None:
     def fail_in_its_own_code() -> tuple["weakref.ref[type]", "weakref.ref[CodeType]"]:
         class OwnError(Exception):
@@ -197,9 +214,10 @@ def test_the_same_line_of_another_file_is_another_kind() -> None:
 def test_errors_may_be_recorded_while_they_are_listed() -> None:
     errors = RecentErrors()
     record(errors, 1)
+    record(errors, 2)
     for _ in errors:
-        record(errors, 2)
-    assert len(list(errors)) == 2
+        errors.record(OSError("a third kind"))
+    assert [one.count for one in errors] == [1, 1, 2]
 
 
 @pytest.mark.parametrize(("maxlen", "chars"), [(0, 1), (1, 0)])
