@@ -16,7 +16,9 @@
   The process stays large and does not grow: a peak, not a leak.
 - native: it grows at each run while Python's own memory does not. A C library
   took it from the system, or freed memory is in pieces that do not fit. What
-  `memray run --native` retains is the first; if nothing, it is the second.
+  `memray run --native --trace-python-allocators` retains, by `memray flamegraph
+  --leaks`, is the first; if nothing, it is the second. Without the second
+  option memray takes Python's whole arenas for leaked.
 
 `examine` runs the work three times, since what was kept free serves the later
 runs. Let caches fill before, else their growth is reachable. Resident memory
