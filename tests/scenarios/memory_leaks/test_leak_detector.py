@@ -197,6 +197,21 @@ def test_memory_that_only_a_library_makes_is_charged_to_the_library() -> None:
     library = f"{leak_detector.LIBRARIES[1]}/abc.py"
     newest_first = tracemalloc.Traceback([("<frozen abc>", 1), (library, 2)])
     assert leak_detector._yours(newest_first) == ("<frozen abc>", 1)
+    newest_first = tracemalloc.Traceback([("<frozen abc>", 1), (library, 2), (__file__, 3)])
+    assert leak_detector._yours(newest_first) == (__file__, 3)
+
+
+def test_neither_cycles_nor_the_growth_of_a_list_are_named() -> None:
+    numbers: list[None] = []
+
+    def leak() -> None:
+        node: list[object] = [bytes(10_000)]
+        node.append(node)
+        numbers.append(None)
+        keep_ten_kilobytes()
+
+    (line,) = leak_detector.growing_lines(leak, calls=50)
+    assert line.endswith("KEPT.append(bytes(10_000))")
 
 
 def test_the_tracing_of_somebody_else_goes_on() -> None:
