@@ -248,9 +248,7 @@ def test_a_holder_that_raises_when_asked_is_only_looked_at() -> None:
     ("hold", "expected"),
     [
         (lambda value: value, ["[...] bytes"]),
-        (lambda value: {"hunter2": value}, ["[...] dict", "[...] bytes"]),
-        (lambda value: (1, (value,)), ["[...] tuple", "[...] tuple", "[...] bytes"]),
-        (lambda value: {1: (value,)}, ["[...] dict", "[...] tuple", "[...] bytes"]),
+        (lambda value: {"hunter2": (value,)}, ["[...] dict", "[...] tuple", "[...] bytes"]),
     ],
 )
 def test_containers_of_plain_values_are_holders_too(
