@@ -26,8 +26,11 @@ Source: https://docs.python.org/3/faq/programming.html#faq-cache-method-calls
 """
 
 import functools
+import inspect
+import itertools
 import math
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -35,17 +38,22 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+_NUMBERS = itertools.count()
 
 
 class _Cache(Generic[R]):
     """The results of one method of one object."""
 
     def __init__(self, owner: object) -> None:
-        self.owner = id(owner)  # copy.copy() takes the cache along
+        self.owner = weakref.ref(owner)  # copy.copy() takes the cache along
         self.weight = 0
         self.entries: OrderedDict[Hashable, tuple[float, int, R]] = (
             OrderedDict()
         )
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Stay behind: a deep copy or a pickle of the owner starts without."""
+        return type(None), ()
 
     def keep(self, key: Hashable, entry: tuple[float, int, R]) -> None:
         """Add an entry; the method may have added the same itself meanwhile."""
@@ -57,6 +65,15 @@ class _Cache(Generic[R]):
 
 def _one(_: object) -> int:
     return 1
+
+
+def _must_serve_again(method: Callable[..., object]) -> None:
+    if (
+        inspect.iscoroutinefunction(method)
+        or inspect.isgeneratorfunction(method)
+        or inspect.isasyncgenfunction(method)
+    ):
+        raise TypeError(f"{method!r}: its results serve once")
 
 
 # --8<-- [start:core]
@@ -72,12 +89,15 @@ def cached_method(
 
     At most `maxentries` are kept, also of results that weigh nothing. One that
     weighs more than `maxsize` is returned and not kept; an exception is not
-    kept either. Arguments must be hashable.
+    kept either. Arguments must be hashable. `weigh` is asked of each result,
+    of a None too.
 
     Raises:
         ValueError: a bound is below 1, `ttl` is not above 0, or `maxsize`
             counts entries and is above `maxentries`.
-        TypeError: at the call, when the object has no `__dict__`.
+        TypeError: `method` is an `async def` or a generator, whose results
+            serve once; at the call, when the object has no `__dict__`, or
+            `__slots__` without `__weakref__`.
     """
     if maxsize < 1 or maxentries < 1 or not ttl > 0:
         raise ValueError(
@@ -90,12 +110,14 @@ def cached_method(
     def decorate(
         method: Callable[Concatenate[S, P], R],
     ) -> Callable[Concatenate[S, P], R]:
-        place = f"_cached_{method.__name__}"
+        _must_serve_again(method)
+        # Not the name alone: an override may call what it overrides.
+        place = f"_cached_{method.__name__}_{next(_NUMBERS)}"
 
         @functools.wraps(method)
         def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
             cache: _Cache[R] | None = vars(self).get(place)
-            if cache is None or cache.owner != id(self):
+            if cache is None or cache.owner() is not self:
                 cache = vars(self)[place] = _Cache(self)
             entries = cache.entries
             key = (args, tuple(sorted(kwargs.items())))

@@ -29,16 +29,20 @@ https://docs.python.org/3/library/gc.html#gc.get_referrers
 import gc
 import linecache
 import tracemalloc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import (
     CellType,
     FrameType,
     FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
     MethodType,
     ModuleType,
     TracebackType,
 )
+from typing import Any
 
 
 # --8<-- [start:growth]
@@ -95,7 +99,8 @@ def referrer_chain(thing: object, depth: int = 20) -> list[str]:
     """Return the way from a module to `thing`, one step a line.
 
     Empty when no module holds it within `depth` steps: a local variable of a
-    running function does. Undoes gc.freeze(), which would hide holders.
+    running function does, a ContextVar, or C code. Undoes gc.freeze(), which
+    would hide holders. Runs no code of the objects that it looks at.
     """
     gc.unfreeze()
     gc.collect()
@@ -105,6 +110,8 @@ def referrer_chain(thing: object, depth: int = 20) -> list[str]:
     mine = {id(holders), id(held_by), id(level)}
     for _ in range(depth):
         found = gc.get_referrers(*level)  # one look at all objects
+        if not all(map(gc.is_tracked, level)):
+            found += _untracked_holders(level)
         wanted = {id(one) for one in level}
         mine |= {id(found), id(level)}
         level.clear()
@@ -115,12 +122,32 @@ def referrer_chain(thing: object, depth: int = 20) -> list[str]:
             holders[number] = holder
             parts = map(id, gc.get_referents(holder))
             held_by[number] = next((one for one in parts if one in wanted), 0)
-            if isinstance(holder, ModuleType):
+            if _is(holder, ModuleType):
                 return _steps(number, holders, held_by)
             level.append(holder)
         if not level:
             break
     return []
+
+
+def _untracked_holders(level: list[object]) -> list[object]:
+    """Find the dicts and tuples of plain values, which the collector skips."""
+    wanted = {id(one) for one in level}
+    found: list[object] = []
+    seen: set[int] = set()
+    todo = gc.get_objects()
+    while todo:
+        for part in gc.get_referents(todo.pop()):
+            if (
+                type(part) in (dict, tuple)
+                and not gc.is_tracked(part)
+                and id(part) not in seen
+            ):
+                seen.add(id(part))
+                todo.append(part)
+                if not wanted.isdisjoint(map(id, gc.get_referents(part))):
+                    found.append(part)
+    return found
 
 
 def _steps(
@@ -130,13 +157,13 @@ def _steps(
     chain = [holders[number]]
     while (number := held_by.get(number, 0)) in holders:
         chain.append(holders[number])
-    steps = [f"module {getattr(chain[0], '__name__', '?')}"]
+    steps = [f"module {_attributes(chain[0]).get('__name__', '?')}"]
     owner: object = None
     for holder, held in pairwise(chain):
         # A namespace is shown as its owner's attributes, not as a dict; the
         # keys of any other dict are data, such as a session's token.
         if not _is_namespace(held, holder):
-            data = isinstance(holder, dict) and not _is_namespace(holder, owner)
+            data = _is(holder, dict) and not _is_namespace(holder, owner)
             edge = "[...]" if data else _edge(holder, held)
             steps.append(f"{edge} {type(held).__qualname__}")
         owner = holder
@@ -145,9 +172,24 @@ def _steps(
 
 def _is_namespace(held: object, owner: object) -> bool:
     """Say whether `held` is the dict with the attributes of `owner`."""
-    if isinstance(owner, type):
-        return isinstance(held, dict)
-    return held is getattr(owner, "__dict__", None)
+    if _is(owner, type):
+        return _is(held, dict)
+    return held is _namespace(owner)
+
+
+def _is(one: object, *kinds: type) -> bool:
+    """Like isinstance(), which asks a proxy of which class it claims to be."""
+    return issubclass(type(one), kinds)
+
+
+def _namespace(owner: object) -> Mapping[str, object]:
+    """Return the `__dict__` that Python itself made, no property."""
+    for base in type(owner).__mro__:
+        place: Any = vars(base).get("__dict__")
+        if _is(place, GetSetDescriptorType, MemberDescriptorType):
+            found: Mapping[str, object] = place.__get__(owner)
+            return found
+    return {}
 
 
 NAMES = {
@@ -161,19 +203,19 @@ NAMES = {
 
 def _edge(holder: object, held: object) -> str:
     """Say by which name `holder`, an object or namespace, refers to `held`."""
-    names = holder if isinstance(holder, dict) else _attributes(holder)
-    for name, value in names.items():
+    names: Any = holder if _is(holder, dict) else _attributes(holder)
+    for name, value in dict.items(names):  # not a subclass's own items()
         if value is held:
             return f".{name}"
-    if isinstance(holder, FrameType):
+    if _is(holder, FrameType):
         return "local variable"
-    return "[...]" if isinstance(holder, list | tuple | set) else "->"
+    return "[...]" if _is(holder, list, tuple, set) else "->"
 
 
 def _attributes(holder: object) -> dict[str, object]:
-    found = dict(getattr(holder, "__dict__", {}))
+    found = dict(_namespace(holder))
     for kind, names in NAMES.items():
-        if isinstance(holder, kind):
+        if _is(holder, kind):
             found |= {name: getattr(holder, name) for name in names}
     return found
     # --8<-- [end:chain]

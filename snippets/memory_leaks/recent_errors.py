@@ -39,7 +39,11 @@ class Remembered:
 
 
 class RecentErrors:
-    """The last `maxlen` kinds of error; a kind is a type and its lines."""
+    """The last `maxlen` kinds of error.
+
+    A kind is a type and its lines, and type and place of what caused it or of
+    what a group is made of: one wrapper may hide many bugs.
+    """
 
     def __init__(self, maxlen: int = 100, max_chars: int = 10_000) -> None:
         if maxlen < 1 or max_chars < 1:
@@ -50,11 +54,7 @@ class RecentErrors:
     def record(self, error: BaseException) -> None:
         """Remember what `error` says, and nothing that it refers to."""
         # The innermost line alone is often one of a library that all call.
-        lines = [
-            (frame.f_code.co_filename, line)
-            for frame, line in traceback.walk_tb(error.__traceback__)
-        ]
-        kind = (type(error).__qualname__, *lines[-20:])
+        kind = _kind(error, lines=20)
         entry = self._kinds.pop(kind, None)
         if entry is None:
             text = "".join(traceback.format_exception(error))
@@ -67,7 +67,25 @@ class RecentErrors:
     def __iter__(self) -> Iterator[Remembered]:
         """Yield what is remembered, the oldest first."""
         return iter(list(self._kinds.values()))
-        # --8<-- [end:core]
+
+
+def _kind(error: BaseException, lines: int, depth: int = 3) -> object:
+    """Name a kind in text and numbers, which hold no frame and no class."""
+    where = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    inner: list[BaseException | None] = [error.__cause__]
+    if not error.__suppress_context__:
+        inner.append(error.__context__)
+    if isinstance(error, BaseExceptionGroup):
+        inner += error.exceptions[:3]
+    return (
+        type(error).__qualname__,
+        *where[-lines:],
+        *(_kind(one, 1, depth - 1) for one in inner if one and depth),
+    )
+    # --8<-- [end:core]
 
 
 # --8<-- [start:demo]

@@ -43,6 +43,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 C = TypeVar("C")
+_NUMBERS = itertools.count()  # of all guards: a lease belongs to one
 log = logging.getLogger(__name__)
 Report = Callable[[str], None]
 
@@ -73,14 +74,13 @@ class Ledger(Generic[C]):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._numbers = itertools.count()
         self._borrowers: dict[int, Borrower] = {}
         self._finalizers: dict[int, weakref.finalize[Any, Any]] = {}
         self._forgotten: deque[tuple[int, C]] = deque()
 
     def lend(self, conn: C) -> Lease[C]:
         """Write down who takes `conn`."""
-        number = next(self._numbers)
+        number = next(_NUMBERS)
         frames = traceback.walk_stack(sys._getframe(2))  # noqa: SLF001
         stack = traceback.StackSummary.extract(
             frames, limit=8, lookup_lines=False
@@ -114,7 +114,7 @@ class Ledger(Generic[C]):
     def overdue(self, seconds: float) -> list[str]:
         """Tell who holds a connection for this long or longer, oldest first."""
         now = self._clock()
-        found = sorted(self._borrowers.values(), key=lambda x: x.since)
+        found = list(self._borrowers.values())  # in the order of lending
         return [one.told(now) for one in found if now - one.since >= seconds]
         # --8<-- [end:lease]
 
@@ -154,7 +154,7 @@ class PoolGuard:
         return self.ledger.lend(conn)
 
     def release(self, lease: Lease[psycopg.Connection[Any]]) -> None:
-        """Give back; a second time does nothing."""
+        """Give back; a second time, or to another guard, does nothing."""
         if self.ledger.back(lease.number):
             self.pool.putconn(lease.conn)
 

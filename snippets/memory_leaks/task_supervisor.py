@@ -68,6 +68,8 @@ class BackgroundTasks:
         Raises:
             TypeError: `work` is no coroutine.
         """
+        if not asyncio.iscoroutine(work):
+            raise TypeError(f"a coroutine is needed, not {work!r}")
         try:
             await self._free.acquire()
         except asyncio.CancelledError:
@@ -75,7 +77,7 @@ class BackgroundTasks:
             raise
         try:
             task = asyncio.create_task(work, name=name, context=context)
-        except BaseException:  # no coroutine: its place must not be lost
+        except BaseException:  # a bad context: its place must not be lost
             self._free.release()
             raise
         self._tasks.add(task)

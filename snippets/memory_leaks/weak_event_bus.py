@@ -67,7 +67,7 @@ class EventBus:
     def subscribe(
         self, topic: str, listener: Listener, *, strong: bool = False
     ) -> Subscription:
-        """Call `listener` at each event of `topic`.
+        """Call `listener` at each event of `topic`; subscribed twice, twice.
 
         Raises:
             TypeError: it would be collected at once, cannot be weak, or is an

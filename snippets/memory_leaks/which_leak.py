@@ -16,12 +16,16 @@
   The process stays large and does not grow: a peak, not a leak.
 - native: it grows at each run while Python's own memory does not. A C library
   took it from the system, or freed memory is in pieces that do not fit. What
-  `memray run --native` retains is the first; if nothing, it is the second.
+  `memray run --native --trace-python-allocators` retains, by `memray flamegraph
+  --leaks`, is the first; if nothing, it is the second. Without the second
+  option memray takes Python's whole arenas for leaked.
 
-`examine` runs the work twice, since what was kept free serves the second run.
-Let caches fill before, else their growth is reachable. Resident memory comes
-in pages and in arenas: take differences below 1 MiB for nothing, and let the
-work be large, such as a thousand requests.
+`examine` runs the work three times, since what was kept free serves the later
+runs. Let caches fill before, else their growth is reachable. Resident memory
+comes in pages and in arenas: take differences below 1 MiB for nothing, and let
+the work be large, such as a thousand requests. With threads glibc's arenas fill
+unevenly, by some MiB a run: examine again and believe what comes back each
+time, or pass `kinds(least=...)`.
 
 Source: https://docs.python.org/3/c-api/memory.html and
 https://man7.org/linux/man-pages/man3/malloc_trim.3.html
@@ -54,7 +58,7 @@ class Verdict(NamedTuple):
 
 
 def examine(work: Callable[[], object]) -> Verdict:
-    """Run `work` twice, with the collector off, and sort what is left.
+    """Run `work` three times, with the collector off; sort what is left.
 
     Raises:
         RuntimeError: tracemalloc is on, and its own memory would be counted.
@@ -67,12 +71,13 @@ def examine(work: Callable[[], object]) -> Verdict:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        first, again = _run(work), _run(work)
+        first, *later = [_run(work) for _ in range(3)]
     finally:
         if collecting:
             gc.enable()
         tracemalloc.stop()
-    # Memory that was freed and kept serves the second run, unless in pieces.
+    # Memory that was freed and kept serves the later runs, unless in pieces.
+    again = _Growth(*map(min, *later))
     native = max(0, again.untraced)
     not_returned = max(0, first.untraced - native)
     return Verdict(again.reachable, again.unreachable, not_returned, native)

@@ -3,7 +3,9 @@
 import copy
 import gc
 import pickle
+import threading
 import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache
 
 import pytest
@@ -26,6 +28,12 @@ class Doubler:
         """Multiply."""
         self.computed.append(number)
         return number * times
+
+
+class Unpicklable:
+    @cached_method(maxsize=2)
+    def lock(self) -> object:
+        return threading.Lock()
 
 
 def test_computes_once_for_each_set_of_arguments() -> None:
@@ -219,6 +227,77 @@ def test_a_copy_computes_for_itself() -> None:
     assert again.computed == [1]
 
 
+def test_a_copy_of_a_copy_has_nothing_of_the_dead_original() -> None:
+    """The address of the dead is the next one's: an id tells no two objects apart."""
+    for _ in range(20):
+        one = Doubler()
+        one.double(1)
+        copied = copy.copy(one)
+        del one
+        again = copy.copy(copied)
+        again.computed = []
+        again.double(1)
+        assert again.computed == [1]
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_results_do_not_travel_with_a_deep_copy_or_a_pickle(
+    twin: Callable[[Unpicklable], Unpicklable],
+) -> None:
+    one = Unpicklable()
+    lock = one.lock()
+    assert one.lock() is lock
+    other = twin(one)  # a lock itself goes into no pickle
+    assert other.lock() is not lock
+    assert other.lock() is other.lock()
+    assert one.lock() is lock
+
+
+class Base:
+    @cached_method(maxsize=10)
+    def price(self, number: int) -> int:
+        return number
+
+    @cached_method(maxsize=10)
+    def tax(self, number: int) -> int:
+        return number * 1000
+
+
+def test_methods_of_one_object_share_nothing() -> None:
+    one = Base()
+    assert [one.price(1), one.tax(1), one.price(1)] == [1, 1000, 1]
+
+
+def test_an_override_may_ask_what_it_overrides() -> None:
+    def dearer(base: type[Base]) -> type[Base]:
+        class Dearer(base):  # type: ignore[valid-type,misc]  # a class of the same name twice
+            @cached_method(maxsize=10)
+            def price(self, number: int) -> int:
+                return 100 + int(super().price(number - 1))
+
+        return Dearer
+
+    one = dearer(dearer(Base))()
+    assert [one.price(2), one.price(3), one.price(2)] == [200, 201, 200]
+
+
+async def later() -> None: ...
+
+
+def rows() -> Iterator[int]:
+    yield 1
+
+
+async def rows_later() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("method", [later, rows, rows_later])
+def test_refuses_a_method_whose_result_serves_once(method: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match="serve once"):
+        cached_method(maxsize=1)(method)
+
+
 def test_keeps_name_and_docstring_of_the_method() -> None:
     assert Doubler.double.__doc__ == "Multiply."
     assert Doubler.double.__name__ == "double"
@@ -234,6 +313,13 @@ def test_refuses_what_has_no_dict_and_what_is_not_hashable() -> None:
 
     with pytest.raises(TypeError, match="__dict__"):
         Slotted().get(1)
+
+    class Unreferable:
+        __slots__ = ("__dict__",)
+        get = Slotted.get
+
+    with pytest.raises(TypeError, match="weak reference"):
+        Unreferable().get(1)  # type: ignore[misc]  # a method of another class
     with pytest.raises(TypeError, match="unhashable"):
         Doubler().double([])  # type: ignore[arg-type]  # the bad input
 

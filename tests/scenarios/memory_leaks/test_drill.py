@@ -95,7 +95,7 @@ def test_twenty_functions_that_only_look_like_leaks_raise_no_alarm(story: Story)
     """A cache that fills, a pattern that is compiled, an interned string: all look like leaks.
 
     Whoever compares memory before and after calls them leaks. A line through eight samples, and
-    a second look once the caches are full, does not.
+    more looks once the caches are full, do not.
     """
     story.scene("twenty harmless functions, each called a few hundred times")
     accused = [one.__name__ for one in TWENTY if before_and_after(one) > 200]
@@ -104,7 +104,7 @@ def test_twenty_functions_that_only_look_like_leaks_raise_no_alarm(story: Story)
     assert "compile_a_pattern" in accused
     for one in TWENTY:
         leak_detector.assert_no_leak(one, warmup=50, calls=120)
-    story.good("the slope, looked at twice", accused=0)
+    story.good("the slope, in up to three looks", accused=0)
 
 
 def before_and_after(fn: Callable[[], object]) -> float:

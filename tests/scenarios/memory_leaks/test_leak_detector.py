@@ -1,8 +1,9 @@
-"""The slope is the leak; the alarm looks twice; the fixture works where a reader puts it."""
+"""The slope is the leak; the alarm looks three times; the fixture works where a reader puts it."""
 
+import asyncio
 import gc
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -85,7 +86,86 @@ def test_an_alarm_names_the_line_and_the_bytes() -> None:
     head, first, *_ = str(caught.value).splitlines()
     assert "bytes per call stay behind" in head
     assert first.startswith(__file__)
-    assert first.endswith("KEPT.append(bytes(10_000))")
+    assert first.endswith(" bytes: KEPT.append(bytes(10_000))")
+    bytes_per_call = float(first.split(": ")[1].split()[0].replace(",", ""))
+    assert bytes_per_call == pytest.approx(10_041, abs=60)
+
+
+@pytest.mark.parametrize(("quiet_after", "calls"), [(0, 90), (90, 490), (490, 890), (10_000, 970)])
+def test_it_looks_three_times_before_it_alarms(quiet_after: int, calls: int) -> None:
+    """10 and 80 calls, then twice 320 and 80, then 80 to name the line."""
+    numbers = count()
+
+    def leak_for_a_while() -> None:
+        if next(numbers) < quiet_after:
+            keep_ten_kilobytes()
+
+    if calls == 970:
+        with pytest.raises(LeakError):
+            assert_no_leak(leak_for_a_while, warmup=10, calls=80)
+    else:
+        assert_no_leak(leak_for_a_while, warmup=10, calls=80)
+    assert next(numbers) == calls
+
+
+def test_one_quiet_look_acquits() -> None:
+    """A table that doubles in the first and the last look is no leak, which grows in all."""
+    numbers = count()
+
+    def grow_in_two_looks() -> None:
+        if next(numbers) < 90 or next(numbers) > 1000:
+            keep_ten_kilobytes()
+
+    assert_no_leak(grow_in_two_looks, warmup=10, calls=80)
+
+
+def test_one_block_in_the_last_sample_is_less_than_it_divided_by_the_calls() -> None:
+    numbers = count()
+
+    def once() -> None:
+        if next(numbers) == 85:  # of 10 and 80
+            KEPT.append(bytes(80_000))
+
+    # From end to end it is 80,000 / 70; a line through eight points gives it a third less.
+    assert 500 < growth_per_call(once, warmup=10, calls=80) < 900
+
+
+async def keep_async() -> None:
+    KEPT.append(bytes(10_000))
+
+
+def keep_in_a_generator() -> Iterator[None]:
+    KEPT.append(bytes(10_000))
+    yield
+
+
+async def keep_in_an_async_generator() -> AsyncIterator[None]:
+    KEPT.append(bytes(10_000))
+    yield
+
+
+class Request:
+    def __await__(self) -> Iterator[None]:
+        return keep_in_a_generator()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "fn", [keep_async, keep_in_a_generator, keep_in_an_async_generator, Request]
+)
+def test_refuses_what_its_call_does_not_run(fn: Callable[[], object]) -> None:
+    """It would pass as no leak, as its body never ran."""
+    for check in (assert_no_leak, growth_per_call):
+        with pytest.raises(TypeError, match="that nobody runs"):
+            check(lambda: fn())  # noqa: PLW0108 - a lambda hides what it calls
+    gc.collect()  # and no coroutine complains of never having been awaited
+    assert KEPT == []
+
+
+def test_an_async_function_is_measured_by_a_runner() -> None:
+    with asyncio.Runner() as runner:
+        growth = growth_per_call(lambda: runner.run(keep_async()), warmup=10, calls=80)
+    assert growth == pytest.approx(10_041, abs=200)
 
 
 def test_a_cache_that_is_still_filling_at_the_first_look_is_no_leak() -> None:
@@ -117,6 +197,21 @@ def test_memory_that_only_a_library_makes_is_charged_to_the_library() -> None:
     library = f"{leak_detector.LIBRARIES[1]}/abc.py"
     newest_first = tracemalloc.Traceback([("<frozen abc>", 1), (library, 2)])
     assert leak_detector._yours(newest_first) == ("<frozen abc>", 1)
+    newest_first = tracemalloc.Traceback([("<frozen abc>", 1), (library, 2), (__file__, 3)])
+    assert leak_detector._yours(newest_first) == (__file__, 3)
+
+
+def test_neither_cycles_nor_the_growth_of_a_list_are_named() -> None:
+    numbers: list[None] = []
+
+    def leak() -> None:
+        node: list[object] = [bytes(10_000)]
+        node.append(node)
+        numbers.append(None)
+        keep_ten_kilobytes()
+
+    (line,) = leak_detector.growing_lines(leak, calls=50)
+    assert line.endswith("KEPT.append(bytes(10_000))")
 
 
 def test_the_tracing_of_somebody_else_goes_on() -> None:
@@ -187,6 +282,6 @@ def test_demo(demo: Demo) -> None:
     assert lines[0].startswith("leak            10,0")
     assert lines[1].startswith("cycle")
     assert abs(int(lines[1].split()[1])) < 10
-    assert lines[3] == "cache of 300  no alarm, as it is full at the second look"
+    assert lines[3] == "cache of 300  no alarm, as it is full at a later look"
     assert lines[5].startswith("this file:")
     assert lines[5].endswith("SEEN.append(bytes(10_000))")

@@ -79,15 +79,17 @@ def test_with_more_frames_the_way_there_is_told_nearest_first() -> None:
     assert called[1:3] == ["grow(10, keep)", "by_another_way(keep)"]
 
 
-def test_what_shrank_and_what_the_tool_made_is_not_told() -> None:
+def test_what_shrank_or_stayed_and_what_the_tool_made_is_not_told() -> None:
     keep: list[bytes] = []
     tracemalloc.start()
+    stays = bytes(1000)
     grow(100, keep)
     before = tracemalloc.take_snapshot()
     keep.clear()
     after = tracemalloc.take_snapshot()
     tracemalloc.stop()
     assert top_growth(before, after) == []
+    del stays
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -161,9 +163,53 @@ def in_an_iterator(thing: Thing) -> list[str]:
     return [".PLACES list", "[...] tuple_iterator", "-> tuple", "[...] Thing"]
 
 
+def in_a_keyword_default(thing: Thing) -> list[str]:
+    def function(*, held: Thing = thing) -> None: ...
+
+    PLACES[0] = function
+    return [".PLACES list", "[...] function", ".__kwdefaults__ dict", "[...] Thing"]
+
+
+def in_a_set(thing: Thing) -> list[str]:
+    PLACES[0] = {thing}
+    return [".PLACES list", "[...] set", "[...] Thing"]
+
+
+class Claims:
+    """Like a proxy outside its request: whatever it is asked for, it raises."""
+
+    __slots__ = ("held",)
+    held: object
+
+    @property
+    def __class__(self) -> type:
+        raise RuntimeError("outside of a request")
+
+    @__class__.setter
+    def __class__(self, _: type) -> None: ...
+
+    @property
+    def __dict__(self) -> dict[str, object]:  # type: ignore[override]
+        raise RuntimeError("outside of a request")
+
+
+class Hides(dict[str, object]):
+    def items(self) -> object:  # type: ignore[override]
+        raise RuntimeError("outside of a request")
+
+
+def in_a_proxy(thing: Thing) -> list[str]:
+    PLACES[0] = proxy = Claims()
+    proxy.held = owner = Thing()
+    owner.__dict__ = Hides(part=thing)
+    return [".PLACES list", "[...] Claims", "-> Thing", ".part Thing"]
+
+
 @pytest.mark.parametrize(
     "hold",
     [
+        in_a_keyword_default,
+        in_a_set,
         in_a_module_dict,
         deep_in_containers,
         in_a_class,
@@ -188,6 +234,32 @@ def test_the_chain_leads_from_the_module_to_the_thing(hold: Callable[[Thing], li
     assert isinstance(peer[0], ModuleType)
     assert peer[0].__name__ == __name__
     del peer
+
+
+def test_a_holder_that_raises_when_asked_is_only_looked_at() -> None:
+    thing = Thing()
+    expected = in_a_proxy(thing)
+    chain = referrer_chain(thing)
+    PLACES[0] = []
+    assert chain[1:] == expected
+
+
+@pytest.mark.parametrize(
+    ("hold", "expected"),
+    [
+        (lambda value: value, ["[...] bytes"]),
+        (lambda value: {"hunter2": (value,)}, ["[...] dict", "[...] tuple", "[...] bytes"]),
+    ],
+)
+def test_containers_of_plain_values_are_holders_too(
+    hold: Callable[[bytes], object], expected: list[str]
+) -> None:
+    """The collector does not track them, so its get_referrers() does not see them."""
+    value = bytes(10_000)
+    HELD["a"] = hold(value)
+    chain = referrer_chain(value)
+    HELD.clear()
+    assert chain == [f"module {__name__}", ".HELD dict", *expected]
 
 
 def test_nothing_is_said_of_values_only_of_names() -> None:

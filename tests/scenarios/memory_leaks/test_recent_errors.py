@@ -2,6 +2,8 @@
 
 import gc
 import weakref
+from collections.abc import Callable
+from types import CodeType
 
 import pytest
 
@@ -101,6 +103,121 @@ def test_an_error_with_a_cause_leaves_no_cycle() -> None:
     assert gc.collect() == 0
     (entry,) = errors
     assert "direct cause" in entry.text
+
+
+def charge(number: int) -> None:
+    try:
+        fail(number)
+    except (KeyError, ValueError) as error:
+        raise RuntimeError("while charging") from error
+
+
+def retry(number: int) -> None:
+    try:
+        fail(number)
+    finally:
+        raise RuntimeError("while charging again")
+
+
+def gather(number: int) -> None:
+    try:
+        fail(number)
+    except (KeyError, ValueError) as error:
+        raise ExceptionGroup("of a group", [error]) from None
+
+
+@pytest.mark.parametrize("wrapper", [charge, retry, gather])
+def test_two_bugs_behind_one_wrapper_are_two_kinds(wrapper: Callable[[int], None]) -> None:
+    errors = RecentErrors()
+    for number in (1, 2, 3):
+        try:
+            wrapper(number)
+        except (RuntimeError, ExceptionGroup) as error:
+            errors.record(error)
+    assert ["KeyError: 3" in one.text for one in errors] == [False, False]
+    assert [(one.count, "ValueError: 2" in one.text) for one in errors] == [(1, True), (2, False)]
+
+
+def test_a_cause_that_is_hidden_makes_no_kind() -> None:
+    errors = RecentErrors()
+    for number in (1, 2):
+        try:
+            try:
+                fail(number)
+            except (KeyError, ValueError):
+                raise RuntimeError("while charging") from None
+        except RuntimeError as error:
+            errors.record(error)
+    assert [one.count for one in errors] == [2]
+
+
+def test_a_recursion_of_any_depth_is_one_kind() -> None:
+    def descend(depth: int) -> None:
+        if depth:
+            descend(depth - 1)
+        raise RecursionError
+
+    errors = RecentErrors()
+    for depth in (30, 50):
+        try:
+            descend(depth)
+        except RecursionError as error:
+            errors.record(error)
+    assert [one.count for one in errors] == [2]
+
+
+def test_two_errors_deep_below_one_way_are_two_kinds() -> None:
+    def descend(depth: int, number: int) -> None:
+        if depth:
+            descend(depth - 1, number)
+        if number == 1:
+            raise ValueError(number)
+        raise ValueError(number)
+
+    errors = RecentErrors()
+    for number in (1, 2):
+        try:
+            descend(30, number)
+        except ValueError as error:
+            errors.record(error)
+    assert [one.count for one in errors] == [1, 1]
+
+
+def test_neither_class_nor_code_of_an_error_stays() -> None:
+    def fail_in_its_own_code() -> tuple["weakref.ref[type]", "weakref.ref[CodeType]"]:
+        class OwnError(Exception):
+            pass
+
+        code = compile("raise OwnError", "own.py", "exec")
+        try:
+            exec(code, {"OwnError": OwnError})
+        except OwnError as error:
+            errors.record(error)
+        return weakref.ref(OwnError), weakref.ref(code)
+
+    errors = RecentErrors()
+    own, code = fail_in_its_own_code()
+    gc.collect()
+    assert (own(), code()) == (None, None)
+
+
+def test_the_same_line_of_another_file_is_another_kind() -> None:
+    errors = RecentErrors()
+    for name in ("a.py", "b.py"):
+        try:
+            exec(compile("1 / 0", name, "exec"))
+        except ZeroDivisionError as error:
+            errors.record(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
+    assert [one.count for one in errors] == [1, 1]
+
+
+def test_errors_may_be_recorded_while_they_are_listed() -> None:
+    errors = RecentErrors()
+    record(errors, 1)
+    record(errors, 2)
+    for _ in errors:
+        errors.record(OSError("a third kind"))
+    assert [one.count for one in errors] == [1, 1, 2]
 
 
 @pytest.mark.parametrize(("maxlen", "chars"), [(0, 1), (1, 0)])

@@ -52,6 +52,36 @@ def test_a_lease_may_be_released_twice(pool: ConnectionPool) -> None:
     assert not guard.ledger._forgotten  # what was released has not been forgotten
 
 
+def test_a_lease_of_another_guard_is_not_this_guards(pool: ConnectionPool) -> None:
+    """Two guards, as of a primary and a replica: each crosses out its own leases only."""
+    here, there = PoolGuard(pool), PoolGuard(pool)
+    ours, theirs = here.checkout(), there.checkout()
+    here.release(theirs)
+    assert available(pool) == 0
+    assert len(here.ledger.overdue(0)) == len(there.ledger.overdue(0)) == 1
+    here.release(ours)
+    there.release(theirs)
+    assert available(pool) == 2
+
+
+def test_the_end_of_the_process_runs_no_finalizer() -> None:
+    ledger: Ledger[str] = Ledger()
+    lease = ledger.lend("conn")
+    assert not ledger._finalizers[lease.number].atexit
+
+
+def test_a_stack_is_short() -> None:
+    ledger: Ledger[str] = Ledger()
+
+    def descend(depth: int) -> object:
+        return descend(depth - 1) if depth else ledger.lend("conn")
+
+    lease = descend(20)
+    (told,) = ledger.overdue(0)
+    assert "[Previous line repeated 5 more times]" in told  # three are shown: 8 of 21 frames
+    del lease
+
+
 def test_what_is_released_while_its_finalizer_runs_is_not_forgotten() -> None:
     ledger: Ledger[str] = Ledger()
     lease = ledger.lend("conn")
@@ -217,11 +247,17 @@ async def test_the_same_under_asyncio(postgres_url: str) -> None:
         async with guard.connection() as conn:
             found = await conn.execute("SELECT to_regclass('kept')")
             assert await found.fetchone() == (None,)
-            with pytest.raises(PoolTimeout) as caught:
-                async with guard.connection():
+            with pytest.raises(PoolTimeout, match=r"after 0\.05 sec") as caught:
+                async with guard.connection(timeout=0.05):
                     raise AssertionError
         (note,) = caught.value.__notes__
         assert "in test_the_same_under_asyncio" in note
+        async with guard.connection() as conn:
+            await conn.execute("CREATE TABLE kept AS SELECT 7 AS n")
+        async with guard.connection() as conn:
+            found = await conn.execute("SELECT n FROM kept")
+            assert await found.fetchone() == (7,)
+            await conn.rollback()
         assert guard.ledger.overdue(0) == []
 
 

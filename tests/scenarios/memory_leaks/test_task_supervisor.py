@@ -68,12 +68,54 @@ async def test_a_caller_cancelled_while_it_waits_starts_nothing_and_takes_no_pla
         await tasks.spawn(release.wait())
 
 
-async def test_what_is_no_coroutine_takes_no_place() -> None:
-    async with BackgroundTasks(limit=1) as tasks:
-        with pytest.raises(TypeError, match="coroutine"):
+async def test_what_cannot_be_started_takes_no_place() -> None:
+    def refuse(*_: object) -> asyncio.Future[object]:
+        raise MemoryError
+
+    loop = asyncio.get_running_loop()
+    async with BackgroundTasks(limit=1) as tasks, asyncio.timeout(5):
+        with pytest.raises(TypeError, match="a coroutine is needed, not <built-in function print>"):
             await tasks.spawn(print)  # type: ignore[arg-type]  # the bad input
-        async with asyncio.timeout(5):
-            await tasks.spawn(asyncio.sleep(0))
+        work = asyncio.sleep(0)
+        loop.set_task_factory(refuse)  # type: ignore[arg-type]  # takes more than that
+        try:
+            with pytest.raises(MemoryError):
+                await tasks.spawn(work)
+        finally:
+            loop.set_task_factory(None)
+        await tasks.spawn(work)
+
+
+async def test_what_is_no_coroutine_is_refused_before_it_waits() -> None:
+    release = asyncio.Event()
+    async with BackgroundTasks(limit=1) as tasks, asyncio.timeout(5):
+        await tasks.spawn(release.wait())
+        with pytest.raises(TypeError, match="a coroutine is needed"):
+            await tasks.spawn(print)  # type: ignore[arg-type]  # the bad input
+        release.set()
+
+
+async def test_an_on_error_that_raises_costs_no_place_and_keeps_no_task() -> None:
+    complaints: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+
+    def full(_: str, __: BaseException) -> None:
+        raise OSError("the log is full")
+
+    async def fail() -> None:
+        raise ConnectionError("hung up")
+
+    tasks = BackgroundTasks(limit=1, on_error=full)
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            await tasks.spawn(fail())
+        async with tasks:
+            pass
+    await asyncio.sleep(0)
+    loop.set_exception_handler(None)
+    assert [str(one) for one in complaints] == ["the log is full"] * 3
+    assert len(tasks) == 0
 
 
 async def test_cancelled_at_the_end_of_the_block_it_cancels_and_awaits_what_runs() -> None:
@@ -100,9 +142,15 @@ async def test_cancelled_at_the_end_of_the_block_it_cancels_and_awaits_what_runs
     await asyncio.sleep(0)  # now it waits for its task
     gc.collect()
     serving.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await serving
-    assert (ended, len(tasks)) == (["work"], 0)
+    try:
+        async with asyncio.timeout(5):
+            await serving
+    except asyncio.CancelledError:
+        ended.append("serving")
+    assert (ended, len(tasks)) == (["work", "serving"], 0)
+    del serving
+    await asyncio.sleep(0)  # the loop lets go of it
+    assert gc.collect() == 0  # its error is in no cycle with its frame
 
 
 async def test_an_error_is_told_and_frees_its_place() -> None:
@@ -143,6 +191,8 @@ async def test_leaving_early_cancels_what_runs_and_tells_nobody() -> None:
             raise
 
     tasks = BackgroundTasks(2, on_error=lambda name, _: told.append(name))
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, c: complaints.append(c["message"]))
 
     async def leave_early() -> None:
         async with tasks:
@@ -152,7 +202,9 @@ async def test_leaving_early_cancels_what_runs_and_tells_nobody() -> None:
 
     with pytest.raises(ZeroDivisionError):
         await leave_early()
-    assert (cancelled, told, len(tasks)) == ([True], [], 0)
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert (cancelled, told, complaints, len(tasks)) == ([True], [], [], 0)
 
 
 async def test_tasks_that_start_tasks_are_all_awaited() -> None:

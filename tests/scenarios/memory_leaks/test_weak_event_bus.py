@@ -4,13 +4,14 @@ import functools
 import gc
 import weakref
 from collections.abc import Callable
+from types import ModuleType
 
 import blinker
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snippets.memory_leaks.weak_event_bus import EventBus
+from snippets.memory_leaks.weak_event_bus import EventBus, Subscription
 from tests.scenarios.memory_leaks.conftest import Demo
 
 
@@ -107,6 +108,18 @@ def test_who_is_cancelled_during_an_emit_is_not_called_in_it() -> None:
     assert second.heard == []
 
 
+def test_who_cancels_itself_and_all_others_is_the_last_to_hear() -> None:
+    bus, second = EventBus(), Listener()
+    subscriptions: list[Subscription] = []
+    subscriptions += [
+        bus.subscribe("price", lambda _: [one.cancel() for one in subscriptions], strong=True),
+        bus.subscribe("price", second.hear),
+    ]
+    assert bus.emit("price", 1) == 1
+    assert second.heard == []
+    assert bus._topics == {}
+
+
 def test_who_dies_during_an_emit_is_not_called_in_it() -> None:
     bus, listeners = EventBus(), [Listener()]
     bus.subscribe("price", lambda _: listeners.clear(), strong=True)
@@ -140,12 +153,52 @@ def test_all_that_was_raised_is_raised_and_leaves_no_cycle() -> None:
     assert gc.collect() == 0
 
 
+def test_what_is_meant_for_the_whole_program_is_not_collected() -> None:
+    bus, second = EventBus(), Listener()
+    bus.subscribe("price", keyboard)
+    bus.subscribe("price", second.hear)
+    with pytest.raises(KeyboardInterrupt):
+        bus.emit("price", 1)
+    assert second.heard == []
+
+
+def keyboard(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_same_listener_twice_is_called_twice() -> None:
+    bus, listener = EventBus(), Listener()
+    first = bus.subscribe("price", listener.hear)
+    bus.subscribe("price", listener.hear)
+    assert bus.emit("price", 1) == 2
+    first.cancel()
+    assert bus.emit("price", 2) == 1
+
+
+def test_the_dead_are_buried_by_the_next_emit_too() -> None:
+    bus = EventBus()
+    bus.subscribe("price", Listener().hear)
+    bus.emit("weather")
+    assert bus._topics == {}
+
+
 def test_a_function_of_a_module_is_held_weakly() -> None:
     bus = EventBus()
     bus.subscribe("price", hear_globally)
     assert bus.emit("price", 1) == 1
     assert HEARD == [1]
     HEARD.clear()
+
+
+def test_a_function_dies_with_its_module() -> None:
+    module = ModuleType("reloaded")
+    exec("def hear(value): ...", vars(module))
+    bus = EventBus()
+    bus.subscribe("price", module.hear)
+    assert len(bus) == 1
+    del module
+    gc.collect()
+    assert len(bus) == 0
 
 
 def wrapped(function: Callable[[object], None]) -> Callable[[object], None]:
@@ -181,10 +234,17 @@ def closure() -> functools.partial[None]:
     return functools.partial(hear_globally)
 
 
+def local() -> Callable[[object], None]:
+    def note(value: object) -> None:
+        HEARD.append(value)
+
+    return note
+
+
 @pytest.mark.parametrize(
     "listener",
-    [lambda _: None, closure(), [].append, Hearer(), print],
-    ids=["lambda", "partial", "method of a list", "callable object", "built-in"],
+    [lambda _: None, local(), closure(), [].append, Hearer(), print],
+    ids=["lambda", "local function", "partial", "method of a list", "callable object", "built-in"],
 )
 def test_what_would_be_gone_at_once_is_refused_and_may_be_held(listener: object) -> None:
     bus = EventBus()
