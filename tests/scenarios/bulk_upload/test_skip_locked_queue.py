@@ -1,5 +1,6 @@
 """A queue that loses nothing: each job is done once, or dead and to be seen."""
 
+import random
 from collections.abc import Callable
 
 import psycopg
@@ -116,7 +117,7 @@ def test_half_of_the_pause_is_random(db: Db, monkeypatch: pytest.MonkeyPatch) ->
         shares.append((low, high))
         return low
 
-    monkeypatch.setattr(queue.random, "uniform", least)
+    monkeypatch.setattr(random, "uniform", least)
     add(db)
     queue.fail(db, claim(db)[0], "no", backoff=100.0)
     assert shares == [(0.5, 1.0)]

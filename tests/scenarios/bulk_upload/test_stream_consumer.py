@@ -209,7 +209,10 @@ def test_a_poison_message_pending_alone_leaves_nothing(redis: Redis) -> None:
 
 
 def test_any_number_of_poison_messages_is_buried_at_once(redis: Redis) -> None:
-    add(redis, *range(1100))
+    with redis.pipeline() as pipe:
+        for n in range(1100):
+            pipe.xadd(STREAM, {"n": n})
+        pipe.execute()
     worker = consumer(redis, "b", Recorder(), most=1)
     redis.xreadgroup("workers", "a", {STREAM: ">"}, 1100)
     while worker.step():
