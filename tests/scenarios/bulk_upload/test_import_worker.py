@@ -321,7 +321,8 @@ def until_it_is(db: Db, db_url: str, import_id: str, state: str, **options: floa
     stop = threading.Event()
     thread = in_thread(db_url, stop, **options)
     try:
-        eventually(partial(is_in, db, import_id, state), 30)
+        eventually(lambda: is_in(db, import_id, state) or not thread.is_alive(), 30)
+        assert is_in(db, import_id, state)
     finally:
         stop.set()
         thread.join()
