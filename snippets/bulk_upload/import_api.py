@@ -533,7 +533,7 @@ async def demo(url: str) -> None:
                         "Content-Type": "text/csv",
                     },
                 )
-                async with client, asyncio.timeout(10):
+                async with client:
                     for body in (b"sku\nB-1\n", b"sku\nB-1\n", b"sku\nB-2\n"):
                         answer = await client.post("/imports", content=body)
                         print(answer.status_code, answer.text[:60])
@@ -551,7 +551,7 @@ def main() -> None:
     """Run the demo against DATABASE_URL."""
     url = os.environ.get("DATABASE_URL") or "postgresql://127.0.0.1/nothing"
     try:
-        asyncio.run(demo(url))
+        asyncio.run(asyncio.wait_for(demo(url), 10))
     except psycopg.OperationalError as error:
         sys.exit(
             f"No PostgreSQL at DATABASE_URL ({str(error).splitlines()[0]}). "

@@ -421,7 +421,7 @@ async def test_a_watcher_that_leaves_is_not_watched_for(db_url: str, db: Db) -> 
 async def test_the_demo_gives_one_import_for_two_uploads(db_url: str) -> None:
     with psycopg.connect(db_url) as conn:
         before = conn.execute("SELECT count(*) FROM pg_namespace").fetchone()
-    await import_api.demo(db_url)
+    await asyncio.wait_for(import_api.demo(db_url), 10)
     with psycopg.connect(db_url) as conn:
         assert conn.execute("SELECT count(*) FROM pg_namespace").fetchone() == before
 
