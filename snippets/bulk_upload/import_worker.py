@@ -19,8 +19,8 @@ not matter which queue delivers the job, nor how often.
 A large import works in slices and then stands in line again, so a small one
 of another tenant waits for one slice, not for five million rows.
 
-Memory: one batch, which MAX_BATCH bounds in bytes and its last record may
-exceed, as text; and one block of the file.
+Memory: one batch as text, which ends at MAX_BATCH bytes of the file, and one
+block of it.
 
 Source: "Idempotent Receiver" in Hohpe and Woolf, Enterprise Integration
 Patterns, https://www.enterpriseintegrationpatterns.com/patterns/messaging/
