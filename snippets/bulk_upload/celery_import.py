@@ -16,13 +16,15 @@
 By default Celery acknowledges a task before it runs, and a killed worker
 takes it along. `acks_late` acknowledges afterwards; `reject_on_worker_lost`
 hands the task back when the process under it was killed, which can go on for
-ever; `retry_on_worker_lost` (Celery 5.7) makes that a retry, which is counted.
-Delivery is then at least once, which run_slice of import_worker.py bears: its
-checkpoint moves only from where it was read.
+ever; `retry_on_worker_lost` (Celery 5.7) makes that a retry, which is counted
+as long as the process above it lives. Delivery is then at least once, which
+run_slice of import_worker.py bears: its checkpoint moves only from where it
+was read.
 
 With Redis as broker a task that is not acknowledged within
 `visibility_timeout` (an hour by default) is delivered again: when it still
-runs, and when the whole machine is gone. Keep slices far below it.
+runs, and when the whole machine is gone. That is not counted. Keep slices far
+below it.
 
 Source: Celery documentation, Tasks and Using Redis,
 https://docs.celeryq.dev/en/stable/userguide/tasks.html
@@ -56,7 +58,8 @@ def make_celery(  # noqa: PLR0913 - each is a decision of the caller
     Args:
         broker: address of the broker: Redis, Valkey or RabbitMQ.
         run_slice: works on an import for a while; True when it has ended.
-        bury: told the import and the reason when it is given up.
+        bury: told the import and the reason when it is given up. If it
+            raises, the database is away, and the import is sent again.
         visibility_timeout: seconds, well above the longest slice.
         retries: of one slice, after errors and killed workers alike.
         pause: seconds before the first of them, at most; after errors it
@@ -91,7 +94,12 @@ def make_celery(  # noqa: PLR0913 - each is a decision of the caller
     def given_up(
         args: Sequence[str], exception: Exception, **_: object
     ) -> None:
-        bury(args[0], repr(exception))
+        try:
+            bury(args[0], repr(exception))
+        except Exception:  # else it would say "running" for ever
+            wait = visibility_timeout // 2
+            app.send_task("import_slice", args, countdown=wait)
+            raise
 
     task = app.tasks["import_slice"]
     task_failure.connect(given_up, weak=False, sender=task)

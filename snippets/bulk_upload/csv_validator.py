@@ -124,13 +124,17 @@ def read_header(line: bytes, columns: Sequence[str]) -> tuple[int, ...]:
     if errors:
         found = list(errors.items())[:SHOWN]  # 10,000 unknown columns are one
         raise HeaderError(
-            [_fault(f"/{name[:SHOWN]}", why) for name, why in found]
+            [_fault(f"/{_escaped(name[:SHOWN])}", why) for name, why in found]
         )
     return tuple(names.index(name) for name in columns)
 
 
 def _fault(pointer: str, detail: str) -> dict[str, str]:
     return {"pointer": f"/header{pointer}", "detail": detail}
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")  # RFC 6901
 
 
 # --8<-- [end:header]

@@ -249,8 +249,7 @@ async def accept(
     async with pool.connection() as conn, conn.transaction():
         cur = await conn.execute(
             "UPDATE imports SET state = 'queued', bytes_total = %s,"
-            " sha256 = %s, touched = now()"
-            " WHERE id = %s AND state = 'receiving'",
+            " sha256 = %s, touched = now() WHERE id = %s",
             (total, digest.digest(), import_id),
         )
         if not cur.rowcount:  # the same, behind its last block
@@ -310,8 +309,14 @@ def make_app(  # noqa: PLR0913 - the parts that are yours
             raise ProblemError(
                 400, "send an Idempotency-Key of 1 to 255 characters"
             )
-        if request.headers.get("content-type", "")[:8] != "text/csv":
-            raise ProblemError(415, "send the file as it is, as text/csv")
+        media = request.headers.get("content-type", "").lower()
+        kind, _, more = media.partition(";")
+        if kind.strip() != "text/csv" or (
+            "charset" in more and "utf8" not in more.replace("-", "")
+        ):
+            raise ProblemError(
+                415, "send the file as it is, as text/csv in UTF-8"
+            )
         async with pool.connection() as conn:
             import_id = await begin(conn, tenant, key)
         data = unpacked(request)
@@ -423,7 +428,7 @@ async def reject_lines(pool: Pool, import_id: str) -> AsyncIterator[str]:
             )
             rows = await cur.fetchall()
         for line, column, code, value in rows:
-            risky = value[:1] in "=+-@\t\r" and value
+            risky = value[:1] in "=+-@\t\r\n" and value
             write((line, column, code, f"'{value}" if risky else value))
         yield out.getvalue()
         out.seek(0)
@@ -546,7 +551,7 @@ def main() -> None:
     """Run the demo against DATABASE_URL."""
     url = os.environ.get("DATABASE_URL") or "postgresql://127.0.0.1/nothing"
     try:
-        asyncio.run(demo(url))
+        asyncio.run(asyncio.wait_for(demo(url), 10))
     except psycopg.OperationalError as error:
         sys.exit(
             f"No PostgreSQL at DATABASE_URL ({str(error).splitlines()[0]}). "

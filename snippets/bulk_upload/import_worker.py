@@ -19,7 +19,8 @@ not matter which queue delivers the job, nor how often.
 A large import works in slices and then stands in line again, so a small one
 of another tenant waits for one slice, not for five million rows.
 
-Memory: one batch of rows and one block of the file.
+Memory: one batch as text, which ends at MAX_BATCH bytes of the file, and one
+block of it.
 
 Source: "Idempotent Receiver" in Hohpe and Woolf, Enterprise Integration
 Patterns, https://www.enterpriseintegrationpatterns.com/patterns/messaging/
@@ -32,13 +33,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import islice
 from types import ModuleType
 from typing import Any, LiteralString, NamedTuple, Protocol
 
 import psycopg
+from psycopg import errors
+
+MAX_BATCH = 8 * 1024**2  # bytes of the file; a record may have 64 KiB
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -98,6 +101,20 @@ def read_from(
         at = row[0] + len(row[1])
 
 
+def batches(
+    records: Iterable[Parsed], place: int, most: int
+) -> Iterator[list[Parsed]]:
+    """Yield lists of up to `most` records, of fewer when they are large."""
+    found: list[Parsed] = []
+    for record in records:
+        found.append(record)
+        if len(found) == most or record.end - place >= MAX_BATCH:
+            yield found
+            place, found = record.end, []
+    if found:
+        yield found
+
+
 # --8<-- [end:read]
 
 
@@ -143,7 +160,7 @@ def run_slice(  # noqa: PLR0913 - each is a decision of the caller
         blocks = read_from(conn, import_id, place, total)
         records = parse(header, blocks, line + 1, place)
         old = start[1]
-        while found := list(islice(records, batch)):
+        for found in batches(records, place, batch):
             old, bad = _commit(
                 conn,
                 import_id,
@@ -189,9 +206,7 @@ def _commit(  # noqa: PLR0913 - all that one transaction needs
     with conn.transaction():
         inserted, updated, bad, stale = load(conn, rows, import_id, tenant, no)
         conn.cursor().executemany(
-            "INSERT INTO rejects VALUES (%s, %s, %s, %s, %s)"
-            " ON CONFLICT DO NOTHING",
-            faults,
+            "INSERT INTO rejects VALUES (%s, %s, %s, %s, %s)", faults
         )
         bad += len(faults)
         moved = conn.execute(
@@ -278,7 +293,7 @@ def work(  # noqa: PLR0913 - each is a decision of the caller
         while not stop.is_set():
             if time.monotonic() >= reap_at:  # also while there is work
                 reap_at = time.monotonic() + 60
-                with conn.transaction():
+                with _unless_locked(), conn.transaction():
                     queue.reap(conn)
                     conn.execute(BURY)
             jobs = queue.claim(conn, "import", lease=lease)
@@ -301,9 +316,22 @@ def work(  # noqa: PLR0913 - each is a decision of the caller
                 print(f"dropped, somebody else has it: {why}", file=sys.stderr)
             except psycopg.DatabaseError as error:
                 # With a dead connection this raises: let a supervisor restart.
-                with suppress(queue.LeaseLostError), conn.transaction():
+                with (
+                    suppress(queue.LeaseLostError),
+                    _unless_locked(),
+                    conn.transaction(),
+                ):
                     queue.fail(conn, job, str(error))
                     conn.execute(BURY)
+
+
+@contextmanager
+def _unless_locked() -> Iterator[None]:
+    """Leave to a later minute what somebody's open transaction holds."""
+    try:
+        yield
+    except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
+        print(f"nothing buried: {error}", file=sys.stderr)
 
 
 def _over(stop: threading.Event, ends: float) -> bool:

@@ -112,19 +112,24 @@ class StreamConsumer:
 
     def _orphan(self) -> tuple[str, Fields] | None:
         """Take over a message whose consumer said nothing for too long."""
-        answer: Any = self._redis.xautoclaim(
-            self._stream, self._group, self._name, self._idle, self._cursor, 1
-        )
-        # One call looks at ten pending messages: go on there the next time.
-        self._cursor = answer[0]
-        if not answer[1]:
-            return None
-        id_, fields = answer[1][0]
-        # It kills whoever takes it, so nobody came to bury it.
-        if self._deliveries(id_) > self._most:
+        while True:
+            answer: Any = self._redis.xautoclaim(
+                self._stream,
+                self._group,
+                self._name,
+                self._idle,
+                self._cursor,
+                1,
+            )
+            # One call looks at ten pending messages: go on there next time.
+            self._cursor = answer[0]
+            if not answer[1]:
+                return None
+            id_, fields = answer[1][0]
+            if self._deliveries(id_) <= self._most:
+                return id_, fields
+            # It kills whoever takes it, so nobody came to bury it.
             self._bury(id_, fields, "no consumer lived to tell")
-            return self._orphan()
-        return id_, fields
 
     def _deliveries(self, id_: str) -> int:
         """Count them; 0 when the message is somebody else's by now."""

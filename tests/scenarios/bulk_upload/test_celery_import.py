@@ -1,5 +1,6 @@
 """The same import on Celery: slices, retries, and an end that is told."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -54,6 +55,33 @@ def test_a_slice_that_fails_is_tried_again_and_given_up_in_the_end(redis_url: st
     assert buried.told == [("7", "RuntimeError('no')")]
 
 
+def test_what_fails_in_one_application_is_not_buried_in_another(redis_url: str) -> None:
+    mine, other = Buried(), Buried()
+
+    def fails(_: str) -> bool:
+        raise RuntimeError("no")
+
+    beside = make_celery(redis_url, fails, other)
+    assert run(make_celery(redis_url, fails, mine), "7").failed()
+    assert (len(mine.told), other.told) == (1, [])
+    beside.close()
+
+
+@pytest.mark.usefixtures("beside")
+def test_an_import_that_fails_while_the_database_is_away_comes_again(
+    db_url: str, db: Db, redis: Redis, redis_url: str
+) -> None:
+    import_id = store(db, HEADER + b"".join(good_rows(3)), enqueue=False)
+    db.execute("UPDATE imports SET state = 'running'")
+    assert run(build(redis_url, "postgresql://127.0.0.1:1/none"), import_id).failed()
+    assert redis.llen("celery") == 1  # so "running" is still true
+    (again,) = redis.lrange("celery", 0, -1)
+    assert json.loads(again)["headers"]["eta"]
+    assert import_id in json.loads(again)["headers"]["argsrepr"]
+    assert run(build(redis_url, db_url), import_id).successful()
+    assert shown(db, import_id)["state"] == "completed"
+
+
 def test_the_pause_after_an_error_doubles_and_is_random_and_below_the_visibility_timeout(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,11 +102,16 @@ def test_the_pause_after_an_error_doubles_and_is_random_and_below_the_visibility
 
 
 def test_a_killed_worker_is_configured_not_to_take_its_task_along(redis_url: str) -> None:
-    app = make_celery(redis_url, lambda _: True, Buried(), visibility_timeout=77, retries=2)
+    app = make_celery(
+        redis_url, lambda _: True, Buried(), visibility_timeout=77, retries=2, pause=7
+    )
     task = app.tasks["import_slice"]
     assert (task.acks_late, task.reject_on_worker_lost, task.retry_on_worker_lost) == (True,) * 3
     assert (task.max_retries, app.conf.worker_prefetch_multiplier) == (2, 1)
+    assert task.default_retry_delay == 7
     assert app.conf.broker_transport_options == {"visibility_timeout": 77}
+    assert app.conf.worker_cancel_long_running_tasks_on_connection_loss
+    assert app.conf.task_ignore_result
     app.close()
 
 
@@ -93,7 +126,7 @@ def test_wired_it_imports_a_file(db_url: str, db: Db, redis_url: str) -> None:
 
 @pytest.mark.usefixtures("beside")
 def test_wired_it_leaves_an_import_to_whoever_overtook_it_and_buries_a_poison(
-    db_url: str, db: Db, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    db_url: str, db: Db, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import import_worker  # type: ignore[import-not-found,unused-ignore]  # as build() does
 
@@ -108,7 +141,7 @@ def test_wired_it_leaves_an_import_to_whoever_overtook_it_and_buries_a_poison(
     with monkeypatch.context() as patch:
         patch.setattr(import_worker, "run_slice", overtaken)
         assert run(build(redis_url, db_url), import_id).successful()
-    assert shown(db, import_id)["state"] == "queued"
+    assert (shown(db, import_id)["state"], redis.llen("celery")) == ("queued", 0)
     db.execute("ALTER TABLE products ADD CHECK (name <> 'forbidden')")
     assert run(build(redis_url, db_url), import_id).failed()
     now = shown(db, import_id)

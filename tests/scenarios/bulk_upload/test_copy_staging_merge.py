@@ -53,15 +53,19 @@ FAULTS = [
     (("A", "n", "1,5", "1"), "price", "number"),
     (("A", "n", "", "1"), "price", "number"),
     (("A", "n", "1e99", "1"), "price", "number"),
-    (("A", "n", "NaN", "1"), "price", "range"),
+    (("A", "n", "NaN", "1"), "price", "number"),
+    (("A", "n", "0x1F", "1"), "price", "number"),
+    (("A", "n", "9999999999.995", "1"), "price", "number"),
     (("A", "n", "-0.01", "1"), "price", "range"),
     (("A", "n", "0.001", "1"), "price", "precision"),
     (("A", "n", "1", "1.5"), "stock", "number"),
     (("A", "n", "1", "2147483648"), "stock", "number"),
+    (("A", "n", "1", "0b11"), "stock", "number"),
+    (("A", "n", "1", "1_000"), "stock", "number"),
     (("A", "n", "1", "-1"), "stock", "range"),
 ]
 EDGES = [
-    ("A" * 40, "n" * 200, "9999999999", "2147483647"),
+    ("A" * 40, "n" * 200, "9999999999.99", "2147483647"),
     ("9-", "n", "0", "0"),
     ("B", "n", "1.500", "1"),
 ]
@@ -70,7 +74,7 @@ EDGES = [
 def test_each_rule_names_line_column_and_code_and_its_edges_pass(db: Db, import_id: str) -> None:
     bad: list[Row] = [(line, *row) for line, (row, _, _) in enumerate(FAULTS, 2)]
     good: list[Row] = [(line, *row) for line, row in enumerate(EDGES, 100)]
-    assert put(db, import_id, *bad, *good) == (3, 0, 14, 0)
+    assert put(db, import_id, *bad, *good) == (3, 0, 18, 0)
     assert rejects(db) == [(n, column, code) for n, (_, column, code) in enumerate(FAULTS, 2)]
 
 
@@ -102,6 +106,15 @@ def test_a_later_import_keeps_its_rows_and_what_comes_too_late_is_counted(
     assert {sku: name for sku, (name, _, _) in stored(db).items()} == {"A": "new", "B": "old"}
     assert put(db, import_id, (3, "A", "newer", "2", "2"), no=8) == (0, 1, 0, 0)
     assert put(db, other, (5, "A", "newest", "3", "3"), no=9) == (0, 1, 0, 0)
+    assert put(db, import_id, (6, "A", "late", "1", "1"), no=8) == (0, 0, 0, 1)
+
+
+def test_a_line_that_is_rejected_in_one_import_may_be_good_in_another(
+    db: Db, import_id: str
+) -> None:
+    assert put(db, import_id, (2, "?", "n", "1", "1")) == (0, 0, 1, 0)
+    other = "00000000-0000-4000-8000-000000000003"
+    assert put(db, other, (2, "A", "n", "1", "1"), no=2) == (1, 0, 0, 0)
 
 
 def test_two_batches_may_share_a_transaction(db: Db, import_id: str) -> None:

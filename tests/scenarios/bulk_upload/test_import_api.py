@@ -65,9 +65,10 @@ async def test_a_retry_gives_the_same_import_and_another_file_is_refused(
     client: Client, db: Db
 ) -> None:
     first = await post(client)
+    db.execute("UPDATE imports SET touched = now() - interval '1 hour'")
     again = await post(client)
     assert (again.status_code, again.json()) == (202, first.json())
-    packed = await post(client, gzip.compress(BODY), **{"Content-Encoding": "gzip"})
+    packed = await post(client, gzip.compress(BODY), **{"Content-Encoding": "GZIP"})
     assert packed.json() == first.json()
     broken = await post(client, BODY, **{"Content-Encoding": "gzip"})
     assert (broken.status_code, broken.json()["title"]) == (422, "the body is no gzip")
@@ -81,7 +82,9 @@ async def test_a_retry_gives_the_same_import_and_another_file_is_refused(
 async def test_the_key_of_another_tenant_is_another_key(client: Client, db: Db) -> None:
     await post(client)
     client.cookies.set("tenant", "other")
-    assert (await post(client, BODY + b"x")).status_code == 202
+    first = await post(client, BODY + b"x")
+    assert first.status_code == 202
+    assert (await post(client, BODY + b"x")).json() == first.json()
     assert count(db, "imports") == 2
 
 
@@ -135,6 +138,32 @@ async def test_a_key_whose_upload_was_abandoned_is_free_after_a_minute(
     assert body_of(db) == BODY
 
 
+async def test_a_slow_upload_keeps_its_key_as_long_as_blocks_come(
+    client: Client, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_api, "BLOCK", 1)
+    second = []
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield BODY[:30]
+        db.execute("UPDATE imports SET touched = now() - interval '61 s'")
+        yield BODY[30:40]
+        second.append((await post(client)).status_code)
+        yield BODY[40:]
+
+    assert (await post(client, slowly())).status_code == 202
+    assert second == [409]
+
+
+async def test_an_error_behind_the_accept_takes_nothing_back(
+    client: Client, db: Db, db_url: str
+) -> None:
+    import_id = (await post(client)).json()["id"]
+    async with import_api.Pool(db_url, min_size=1) as pool:
+        await import_api.discard(pool, import_id)
+    assert body_of(db) == BODY
+
+
 async def test_an_upload_that_is_cancelled_leaves_nothing(client: Client, db: Db) -> None:
     async def breaks() -> AsyncIterator[bytes]:
         yield BODY[:30]
@@ -171,6 +200,8 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"key": ""}, 400, "Idempotency-Key"),
     ({"key": "k" * 256}, 400, "Idempotency-Key"),
     ({"Content-Type": "multipart/form-data; boundary=x"}, 415, "text/csv"),
+    ({"Content-Type": "text/csvx"}, 415, "text/csv"),
+    ({"Content-Type": "text/csv; charset=iso-8859-1"}, 415, "UTF-8"),
     ({"Content-Encoding": "br"}, 415, "Content-Encoding"),
     ({"Content-Encoding": "gzip"}, 422, "no gzip"),
     ({"Content-Encoding": "gzip", "content": gzip.compress(BODY)[:-9]}, 422, "cut off"),
@@ -192,6 +223,9 @@ async def test_whatever_is_wrong_is_a_problem_that_says_so_and_never_a_500(
         assert (answer.status_code, words in answer.json()["title"]) == (status, True), options
         assert answer.headers["content-type"] == "application/problem+json"
     assert count(db, "imports") == count(db, "import_blocks") == count(db, "jobs") == 0
+    for n, kind in enumerate(("Text/CSV", "text/csv; header=present; charset=UTF-8")):
+        largest = BODY + b"x" * (1_000_000 - len(BODY))
+        assert (await post(client, largest, f"{n}", **{"Content-Type": kind})).status_code == 202
 
 
 async def test_a_wrong_header_is_refused_with_all_its_faults(client: Client) -> None:
@@ -245,7 +279,8 @@ async def test_a_cancelled_import_stays_cancelled_and_a_completed_one_completed(
 ) -> None:
     answer = await post(client)
     place, import_id = answer.headers["location"], answer.json()["id"]
-    for before, after in (("running", "cancelled"), ("completed", "completed")):
+    ends = (("queued", "cancelled"), ("running", "cancelled"), ("completed", "completed"))
+    for before, after in ends:
         db.execute("UPDATE imports SET state = %s", (before,))
         assert (await client.delete(place)).status_code == 202
         assert shown(db, import_id)["state"] == after
@@ -259,7 +294,7 @@ async def test_the_page_watches_its_import(client: Client) -> None:
 
 async def test_rejects_are_a_csv_that_no_spreadsheet_executes(client: Client, db: Db) -> None:
     answer = await post(client)
-    values = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "", 'a "b", c', "fine"]
+    values = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "", 'a "b", c', "fine"]
     for line, value in enumerate(values, 2):
         db.execute(
             "INSERT INTO rejects VALUES (%s, %s, 'name', 'rule', %s)",
@@ -270,8 +305,8 @@ async def test_rejects_are_a_csv_that_no_spreadsheet_executes(client: Client, db
     assert "attachment" in found.headers["content-disposition"]
     assert found.text == (
         "line,column,code,value\r\n2,name,rule,'=1+1\r\n3,name,rule,'+1\r\n4,name,rule,'-1\r\n"
-        "5,name,rule,'@x\r\n6,name,rule,'\tx\r\n7,name,rule,\"'\rx\"\r\n8,name,rule,\r\n"
-        '9,name,rule,"a ""b"", c"\r\n10,name,rule,fine\r\n'
+        "5,name,rule,'@x\r\n6,name,rule,'\tx\r\n7,name,rule,\"'\rx\"\r\n8,name,rule,\"'\nx\"\r\n"
+        '9,name,rule,\r\n10,name,rule,"a ""b"", c"\r\n11,name,rule,fine\r\n'
     )
 
 
@@ -386,7 +421,7 @@ async def test_a_watcher_that_leaves_is_not_watched_for(db_url: str, db: Db) -> 
 async def test_the_demo_gives_one_import_for_two_uploads(db_url: str) -> None:
     with psycopg.connect(db_url) as conn:
         before = conn.execute("SELECT count(*) FROM pg_namespace").fetchone()
-    await import_api.demo(db_url)
+    await asyncio.wait_for(import_api.demo(db_url), 10)
     with psycopg.connect(db_url) as conn:
         assert conn.execute("SELECT count(*) FROM pg_namespace").fetchone() == before
 

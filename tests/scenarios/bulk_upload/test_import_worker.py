@@ -207,6 +207,14 @@ def test_a_nul_costs_its_row(db: Db) -> None:
     assert refused == [(3, "name", "nul", "a\ufffdb")]
 
 
+def test_a_batch_is_bounded_in_bytes_too(db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_worker, "MAX_BATCH", 1000)
+    rows = [b"S-%03d,%s,1,1\n" % (n, b"n" * 49) for n in range(100)]  # 60 bytes each
+    import_id, held = store(db, HEADER + b"".join(rows)), Held()
+    assert go_on(db, import_id, held, batch=5000)
+    assert (held.beats, shown(db, import_id)["inserted"]) == (6, 100)
+
+
 def test_a_bomb_of_empty_lines_ends_the_import(db: Db) -> None:
     import_id, held = store(db, HEADER + b"\n" * 3000), Held()
     assert go_on(db, import_id, held, max_rejects=500)
@@ -313,7 +321,8 @@ def until_it_is(db: Db, db_url: str, import_id: str, state: str, **options: floa
     stop = threading.Event()
     thread = in_thread(db_url, stop, **options)
     try:
-        eventually(partial(is_in, db, import_id, state), 30)
+        eventually(lambda: is_in(db, import_id, state) or not thread.is_alive(), 30)
+        assert is_in(db, import_id, state)
     finally:
         stop.set()
         thread.join()
@@ -335,6 +344,30 @@ def test_a_dead_import_goes_on_where_it_stood_once_its_cause_is_mended(db_url: s
     assert shown(db, import_id)["state"] == "completed"
 
 
+def test_a_dead_job_says_nothing_about_an_import_that_was_cancelled(db: Db) -> None:
+    import_id = store(db, HEADER)
+    db.execute("UPDATE jobs SET dead = true, due = now() + interval '1 hour'")
+    db.execute("UPDATE imports SET state = 'cancelled'")
+    db.execute(import_worker.BURY)
+    assert is_in(db, import_id, "cancelled")
+    assert import_worker.redrive(db, import_id)
+    assert is_in(db, import_id, "cancelled")
+    assert len(queue.claim(db, "import")) == 1  # at once; the worker drops it and frees the blocks
+
+
+@pytest.mark.parametrize("attempts", [0, 5])
+def test_a_row_that_somebody_holds_ends_no_worker(db_url: str, db: Db, attempts: int) -> None:
+    held = store(db, HEADER + b"".join(good_rows(1)))
+    db.execute("UPDATE jobs SET max_attempts = 1, attempts = %s", (attempts,))
+    good = store(db, HEADER + b"".join(good_rows(1)))
+    with psycopg.connect(db_url) as other:
+        other.execute("UPDATE imports SET error = 'looked at' WHERE id = %s", (held,))
+        until_it_is(db, db_url, good, "completed", lease=1.0)
+    assert not is_in(db, held, "failed")
+    db.execute("UPDATE jobs SET due = now()")
+    until_it_is(db, db_url, held, "failed")
+
+
 @pytest.mark.parametrize("attempts", [0, 5])
 def test_a_job_does_not_die_without_its_import(
     db_url: str, db: Db, monkeypatch: pytest.MonkeyPatch, attempts: int
@@ -352,10 +385,11 @@ def test_a_job_does_not_die_without_its_import(
 def test_a_batch_that_waits_for_a_lock_fails_within_its_lease(db_url: str, db: Db) -> None:
     import_id = store(db, HEADER + b"".join(good_rows(10)))
     db.execute("UPDATE jobs SET max_attempts = 1")
+    # What lock_timeout does not end in time, this does, and with another reason.
+    bounded = f"{db_url}?options=-c%20statement_timeout%3D1800ms"
     with psycopg.connect(db_url) as other:
-        other.execute("SET idle_in_transaction_session_timeout = '20s'")  # a failure must end
         other.execute("LOCK TABLE products")
-        until_it_is(db, db_url, import_id, "failed", lease=1.0)
+        until_it_is(db, bounded, import_id, "failed", lease=2.0)
     assert "lock timeout" in shown(db, import_id)["error"]
 
 
@@ -402,6 +436,27 @@ def test_an_error_under_a_lost_lease_is_told_to_nobody(
     monkeypatch.setattr(skip_locked_queue, "heartbeat", breaks)
     work(db_url, stop, idle=0.01)
     assert db.execute("SELECT error, attempts FROM jobs").fetchall() == [(None, 1)]
+
+
+def test_a_worker_that_is_told_to_stop_does_so_behind_its_next_commit(
+    db_url: str, db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_id = store(db, HEADER + b"".join(good_rows(100)))
+    import skip_locked_queue  # type: ignore[import-not-found,unused-ignore]
+
+    real = skip_locked_queue.heartbeat
+    stop = threading.Event()
+
+    def told(conn: Db, job: queue.Job, *, lease: float) -> None:
+        stop.set()
+        left = conn.execute("SELECT due > now() + interval '400 s' FROM jobs").fetchall()
+        assert left == [(True,)]  # of the lease that was asked for
+        real(conn, job, lease=lease)
+
+    monkeypatch.setattr(skip_locked_queue, "heartbeat", told)
+    work(db_url, stop, lease=500.0, slice_=60.0, batch=10)
+    assert shown(db, import_id)["inserted"] == 10
+    assert len(queue.claim(db, "import")) == 1  # given back: nobody waits for the lease
 
 
 def test_sigterm_stops_a_worker(db_url: str, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:

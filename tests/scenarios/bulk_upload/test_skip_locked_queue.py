@@ -1,5 +1,6 @@
 """A queue that loses nothing: each job is done once, or dead and to be seen."""
 
+import random
 from collections.abc import Callable
 
 import psycopg
@@ -89,9 +90,8 @@ def test_a_released_job_goes_to_the_end_and_its_attempts_start_anew(db: Db) -> N
     add(db, 2)
     (first,) = claim(db)
     queue.release(db, first)
-    assert [(job.payload["n"], job.attempts) for job in claim(db, 2)] == [(0, 1), (1, 1)]
-    order = db.execute("SELECT payload ->> 'n' FROM jobs ORDER BY token").fetchall()
-    assert order == [("1",), ("0",)]
+    jobs = [*claim(db), *claim(db)]
+    assert [(job.payload["n"], job.attempts) for job in jobs] == [(1, 1), (0, 1)]
 
 
 def due_in(db: Db) -> float:
@@ -108,6 +108,20 @@ def test_the_pause_after_a_failure_doubles_up_to_a_bound(
     (job,) = claim(db)
     queue.fail(db, Job(job.id, {}, attempts, job.token), "no", backoff=100.0)
     assert low - 5 <= due_in(db) <= high
+
+
+def test_half_of_the_pause_is_random(db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares: list[tuple[float, float]] = []
+
+    def least(low: float, high: float) -> float:
+        shares.append((low, high))
+        return low
+
+    monkeypatch.setattr(random, "uniform", least)
+    add(db)
+    queue.fail(db, claim(db)[0], "no", backoff=100.0)
+    assert shares == [(0.5, 1.0)]
+    assert 45 < due_in(db) <= 50
 
 
 def test_a_poison_job_dies_after_its_attempts_and_others_go_on(db: Db) -> None:
@@ -140,6 +154,16 @@ def test_a_job_that_kills_its_workers_is_buried(db: Db) -> None:
     with pytest.raises(LeaseLostError):  # the last one wakes up: too late
         queue.complete(db, job)
     assert [other.payload["n"] for other in claim(db)] == [1]
+
+
+def test_a_job_at_its_last_attempt_is_not_buried_while_its_worker_lives(db: Db) -> None:
+    add(db)
+    for _ in range(4):
+        claim(db, lease=NOW)
+    (last,) = claim(db)
+    assert last.attempts == 5
+    assert queue.reap(db) == []
+    queue.complete(db, last)
 
 
 def test_the_index_finds_the_due_job_among_many(db: Db) -> None:

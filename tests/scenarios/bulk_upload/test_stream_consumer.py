@@ -58,9 +58,10 @@ def test_messages_come_in_order_and_leave_no_memory_behind(redis: Redis) -> None
     add(redis, 1, 2, 3)
     recorder = Recorder()
     worker = consumer(redis, "a", recorder)
-    assert [worker.step() for _ in range(4)] == [True, True, True, False]
+    assert [worker.step() for _ in range(3)] == [True] * 3
+    assert (redis.xlen(STREAM), ids(redis)) == (0, [])  # before XAUTOCLAIM sweeps
+    assert not worker.step()
     assert recorder.seen == ["1", "2", "3"]
-    assert redis.xlen(STREAM) == 0
 
 
 def test_messages_from_before_the_group_are_not_skipped(redis: Redis) -> None:
@@ -109,6 +110,7 @@ def test_an_error_leaves_the_message_for_the_next_try_until_it_is_buried(redis: 
     for _ in range(3):
         assert worker.step()
     assert poison.seen == ["1", "1", "1"]
+    assert ids(redis) == []
     poison.error = None
     assert worker.step()
     assert poison.seen[-1] == "2"
@@ -134,19 +136,35 @@ def test_a_message_that_kills_every_consumer_is_buried(redis: Redis) -> None:
 def test_a_beat_keeps_a_message_and_fails_once_it_is_somebody_elses(redis: Redis) -> None:
     add(redis, 1)
     other = Recorder()
+    taken: list[bool] = []
 
-    def slow(_: Fields, beat: Beat) -> None:
+    def slow(_: Fields, beat: Beat) -> None:  # what it raises, step() keeps to itself
         redis.xclaim(STREAM, "workers", "a", 0, ids(redis)[0], idle=50_000)
         beat()
-        assert not consumer(redis, "b", other, idle=40_000).step()
-        assert consumer(redis, "b", other).step()
-        with pytest.raises(TakenOverError):
-            beat()
+        taken.append(consumer(redis, "b", other, idle=40_000).step())
+        taken.append(consumer(redis, "b", other).step())
         beat()  # what a handler does not catch is no failure of the message
 
     assert consumer(redis, "a", slow, most=1).step()
-    assert other.seen == ["1"]
+    assert (taken, other.seen) == ([False, True], ["1"])
     assert redis.xlen(f"{STREAM}:dead") == 0
+
+
+def test_a_beat_does_not_take_a_message_back(redis: Redis) -> None:
+    add(redis, 1)
+    lost: list[bool] = []
+
+    def overtaken(_: Fields, beat: Beat) -> None:
+        redis.xclaim(STREAM, "workers", "b", 0, ids(redis)[0])
+        try:
+            beat()
+        except TakenOverError:
+            lost.append(True)
+            raise
+
+    assert consumer(redis, "a", overtaken).step()
+    (row,) = redis.xpending_range(STREAM, "workers", "-", "+", 1)
+    assert (lost, row["consumer"]) == ([True], "b")
 
 
 def test_what_fails_after_another_consumer_took_it_over_is_not_buried(redis: Redis) -> None:
@@ -189,6 +207,18 @@ def test_a_poison_message_pending_alone_leaves_nothing(redis: Redis) -> None:
     assert not consumer(redis, "b", living, most=1).step()
     assert living.seen == []
     assert redis.xlen(f"{STREAM}:dead") == 1
+
+
+def test_any_number_of_poison_messages_is_buried_at_once(redis: Redis) -> None:
+    with redis.pipeline() as pipe:
+        for n in range(1100):
+            pipe.xadd(STREAM, {"n": n})
+        pipe.execute()
+    worker = consumer(redis, "b", Recorder(), most=1)
+    redis.xreadgroup("workers", "a", {STREAM: ">"}, 1100)
+    while worker.step():
+        pass
+    assert (redis.xlen(STREAM), redis.xlen(f"{STREAM}:dead")) == (0, 1100)
 
 
 def test_the_demo_buries_the_poison(
