@@ -26,7 +26,7 @@ def served(tmp_path: Path, name: str, text: str) -> str:
         ("const a = `x // ${`y  /* ${b} */`} z`;", "const a=`x // ${`y  /* ${b} */`} z`;\n"),
         ("const a = b.replace(/[/]\\/ {2}/g, c);", "const a=b.replace(/[/]\\/ {2}/g,c);\n"),
         ("if (a) {\n  b();\n}\nelse c();", "if(a){b();}\nelse c();\n"),
-        ("const a = b - -c + ++d;", "const a=b - -c + ++d;\n"),
+        ("const a = b - -c + ++d * 2;", "const a=b- -c+ ++d*2;\n"),
         ("const f = () => {\n  return\n  {\n  }\n}", "const f=()=>{return\n{}}\n"),
         ("const a = b\nconst c = d", "const a=b\nconst c=d\n"),
         ('for (const a of b) if (a in c) return "x";', 'for(const a of b)if(a in c)return "x";\n'),
