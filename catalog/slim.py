@@ -16,8 +16,8 @@ _LEXERS = {
 }
 # A space means nothing after the first, nor before the second. A slash may begin a pattern, and
 # `a :hover` is not `a:hover`: those keep theirs.
-_OPEN = {".js": set("{;,([:?&|=!<>"), ".css": set("{;,:")}
-_CLOSE = {".js": set("}]),.;:?&|=!<>("), ".css": set("{};,")}
+_OPEN = {".js": set("{;,([:?&|=!<>"), ".css": set("{};,:>~")}
+_CLOSE = {".js": set("}]),.;:?&|=!<>("), ".css": set("{};,>~!")}
 _SIGNS = set("+-*%")
 """Whose spaces are needless unless the neighbour is a sign too: `a - -b`."""
 _BLOCKS = {")", ">"}
@@ -38,6 +38,8 @@ def slim(file: Path) -> bytes:
             continue
         if out and space and not _needless(file.suffix, out[-1][-1], space, value[0]):
             out.append(space)
+        if file.suffix == ".css" and value == "}" and out[-1] == ";":
+            out.pop()
         out.append(value)
         space = ""
     return f"{''.join(out)}\n".encode()
