@@ -13,7 +13,7 @@ def plan(catalog: Catalog) -> str:
     sheet = Sheet(catalog, "plan.md")
     days = sum(day.origin == "original" for day in catalog.plan)
     body = [
-        f'<p class="fd-lead">{days} days of three sessions, every scenario once.</p>',
+        f'<p class="fd-lead">{days} days, three sessions a day, every scenario once.</p>',
         (
             "Read the page, run its drill, then explain it aloud before you go on.\n"
             f"Mark what you can explain on the [checklist]({sheet.to('checklist.md')}): "
