@@ -41,7 +41,7 @@ def test_a_script_loses_its_comments_and_no_code(tmp_path: Path, source: str, ke
     [
         ("a  { content: '/* x */'; }\n", "a{content:'/* x */'}\n"),
         ("/* Why */\na { display: none !important; }", "a{display:none!important}\n"),
-        ("a :is(b, c) > d ~ e { width: calc(1px + 2px); }", "a :is(b,c)>d~e{width:calc(1px + 2px)}\n"),
+        ("a :is(b, c) > d ~ e { top: calc(1px + 2px); }", "a :is(b,c)>d~e{top:calc(1px + 2px)}\n"),
         ("@media (hover) and (a: 6em) { a b {} }", "@media (hover) and (a:6em){a b{}}\n"),
     ],
 )  # fmt: skip
