@@ -31,6 +31,7 @@ WORDS = {
 }
 """What the script says."""
 
+_DOT = "\N{NO-BREAK SPACE}· "
 _LINK = re.compile(r"(?P<code>(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))|\]\((?P<target>[^)\s]+)")
 _HEADING = re.compile(r"^#{3,6} +(.*?)(?: *\{[^}]*\})?$", re.MULTILINE)
 
@@ -168,7 +169,7 @@ aria-label="Notes, {step.number}. {name}"></textarea></label></p>
 
 
 def _words(step: Step) -> str:
-    return html.escape(f"“{step.say}” {' · '.join(step.lines)}")
+    return html.escape(f"“{step.say}” {_DOT.join(step.lines)}")
 
 
 def _signal(signal: Advice) -> str:
@@ -216,7 +217,7 @@ def _result(catalog: Catalog) -> str:
 
 
 def _prompt(step: Step) -> str:
-    lines = " · ".join(escape(line) for line in step.lines)
+    lines = _DOT.join(escape(line) for line in step.lines)
     return f"{step.number}. **{escape(step.name.capitalize())}**: “{escape(step.say)}” {lines}"
 
 
