@@ -238,7 +238,11 @@ class _Page:
             self.text(lines[index], visible[index])
             self.line += 1
         if self.question:
-            tail = _question_tail(self.question, self.staged)
+            steps = {
+                one.id: f"{one.number}. {one.name.capitalize()}"
+                for one in self.context.catalog.template.steps
+            }
+            tail = _question_tail(self.question, self.staged, steps)
             self.add(*(self._front(line, "follow_ups") for line in tail))
         self.result.text = "\n".join(self.out).rstrip("\n") + "\n"
         return self.result
@@ -693,13 +697,13 @@ def _question_head(question: Question, scenarios: str, practise: str) -> Iterato
     yield ""
     yield practise
     yield ""
-    yield "## Spoken answer"
+    yield "## Spoken answer: 90 seconds { #spoken-answer }"
     yield ""
     yield question.spoken_answer.strip()
     yield ""
 
 
-def _question_tail(question: Question, staged: str) -> Iterator[str]:
+def _question_tail(question: Question, staged: str, steps: dict[str, str]) -> Iterator[str]:
     yield from ("", "## Follow-up questions", "", "Answer aloud, then unfold.", "")
     for follow_up in question.follow_ups:
         yield f"### {follow_up.q} {{ #{follow_up.id} }}"
@@ -718,4 +722,4 @@ def _question_tail(question: Question, staged: str) -> Iterator[str]:
     yield from ("## Red flags", "")
     yield from (f"- {flag}" for flag in question.red_flags)
     yield from ("", "## Rubric", "", "| Step | An answer mentions |", "| --- | --- |")
-    yield from (f"| {line.step} | {line.must_mention} |" for line in question.rubric)
+    yield from (f"| {steps[line.step]} | {line.must_mention} |" for line in question.rubric)

@@ -14,10 +14,12 @@ _LEXERS = {
     ".js": JavascriptLexer(stripnl=False, ensurenl=False),
     ".css": CssLexer(stripnl=False, ensurenl=False),
 }
-# A space means nothing after the first, nor before the second. A sign may belong to the next one
-# (`a - -b`), a slash may begin a pattern, and `a :hover` is not `a:hover`: those keep theirs.
-_OPEN = {".js": set("{;,([:?&|=!<>"), ".css": set("{;,:")}
-_CLOSE = {".js": set("}]),.;:?&|=!<>("), ".css": set("{};,")}
+# A space means nothing after the first, nor before the second. A slash may begin a pattern, and
+# `a :hover` is not `a:hover`: those keep theirs.
+_OPEN = {".js": set("{;,([:?&|=!<>"), ".css": set("{};,:>~")}
+_CLOSE = {".js": set("}]),.;:?&|=!<>("), ".css": set("{};,>~!")}
+_SIGNS = set("+-*%")
+"""Whose spaces are needless unless the neighbour is a sign too: `a - -b`."""
 _BLOCKS = {")", ">"}
 """What a brace may follow on a new line; after `return` the line's end would end the statement."""
 
@@ -36,6 +38,8 @@ def slim(file: Path) -> bytes:
             continue
         if out and space and not _needless(file.suffix, out[-1][-1], space, value[0]):
             out.append(space)
+        if file.suffix == ".css" and value == "}" and out[-1] == ";":
+            out.pop()
         out.append(value)
         space = ""
     return f"{''.join(out)}\n".encode()
@@ -47,6 +51,8 @@ def _needless(suffix: str, before: str, space: str, after: str) -> bool:
         return True
     if suffix == ".css":
         return False
+    if space == " " and (before in _SIGNS) != (after in _SIGNS) and "/" not in before + after:
+        return True
     return (before == ")" and space == " ") or (
         after == "{" and (space == " " or before in _BLOCKS)
     )

@@ -52,7 +52,8 @@ def _totals(catalog: Catalog) -> str:
     )
     return f"""<div id="fd-checklist-tools" class="fd-tools" hidden>
 <p role="status" data-fd-summary></p>
-<p><label class="fd-check"><input type="checkbox" id="fd-weak"> Show only the weak ones</label></p>
+<p><label class="fd-check"><input type="checkbox" id="fd-weak"> Only the weak ones, weakest first\
+</label></p>
 <details><summary>Totals by part and level</summary>
 <table><thead><tr><th scope="col">Part or level</th><th scope="col">Can explain</th></tr></thead>
 <tbody>

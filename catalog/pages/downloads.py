@@ -34,8 +34,8 @@ def downloads(catalog: Catalog) -> str:
         rows.append(f"| {link} | {size(len(made[path]))} | {about}{more} |")
     body = [
         (
-            f'<p class="fd-lead">{count(len(cards(catalog)), "card")} to take along, and '
-            "everything this site knows for programs.</p>"
+            f'<p class="fd-lead">{count(len(cards(catalog)), "card")} to take along; for programs, '
+            "everything this site knows.</p>"
         ),
         "\n".join(rows),
         "## The deck in Anki",
@@ -44,8 +44,8 @@ def downloads(catalog: Catalog) -> str:
             "has changed.\n"
             "New cards come in, changed cards get their new words, and what you have learnt stays "
             "scheduled as it was.\n"
-            "By default Anki takes over a card whose page changed on a later day than yours; "
-            "*Update notes: Always* takes over every card.\n"
+            "By default Anki changes a card only if its page has a newer date than your copy; "
+            "with *Update notes: Always* it changes every card.\n"
             "Edit no field of these notes, since an update would replace it; write into notes of "
             "your own.\n"
             "Tags such as `level::must-know`, `tech::redis` or `scenario::05` let you study a part."

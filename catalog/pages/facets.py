@@ -89,7 +89,7 @@ def form(some: Sequence[Facet], noun: str) -> str:
     fields = "\n".join(_facet(one) for one in some)
     return f"""<form id="fd-finder" class="fd-tools" data-fd-noun="{noun}" \
 autocomplete="off" hidden>
-<p class="fd-fields"><label>Words
+<p class="fd-fields"><label>Words to look for
 <input type="search" name="text" maxlength="200" spellcheck="false"></label></p>
 <div class="fd-facets">
 {fields}

@@ -19,7 +19,7 @@ def levels(catalog: Catalog) -> str:
         _ladder(catalog),
         (
             "A rung is reached when you can explain every question of it on the "
-            f"[self-assessment]({sheet.to('checklist.md')})."
+            f"[checklist]({sheet.to('checklist.md')}); yours is the last one before the first gap."
         ),
     ]
     for level in catalog.levels:

@@ -18,7 +18,7 @@ WORDS = {
     "minute": "One minute left.",
     "over": "Time is up. Finish your sentence: nothing is cut off.",
     "shown": "The model answer is beside your notes. Tick what you said.",
-    "ungraded": "none",
+    "ungraded": "not graded",
     "strong": "None of those you compared with the model answer.",
     "copied": "The report is copied.",
     "refused": "This browser gave no clipboard: the report is selected, copy it with Ctrl+C or ⌘C.",
@@ -26,10 +26,12 @@ WORDS = {
         "No answered question fits: choose another part or level, or more than the weak ones."
     ),
     "lost": "There is no answered question",
+    "later": f"Each question with a signal below “{GRADES[2]}” is due in Review now.",
     "changed": "The catalogue has changed since this link was made: the draw may differ.",
 }
 """What the script says."""
 
+_DOT = "\N{NO-BREAK SPACE}· "
 _LINK = re.compile(r"(?P<code>(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))|\]\((?P<target>[^)\s]+)")
 _HEADING = re.compile(r"^#{3,6} +(.*?)(?: *\{[^}]*\})?$", re.MULTILINE)
 
@@ -92,10 +94,11 @@ value="{MINUTES}" required></label>
 </p>
 <p class="fd-options">
 <label hidden><input type="checkbox" name="ask"> Only the questions that this link names</label>
-<label><input type="checkbox" name="weak"> Only what I marked as weak</label>
+<label><input type="checkbox" name="weak"> Only what I cannot explain yet, by my checklist</label>
 <label><input type="checkbox" name="role" value="interviewer"> I am the interviewer</label>
 </p>
-<p>The address holds the draw: whoever opens it gets the same questions.
+<p>The same seed and options draw the same questions, and the address holds them:
+send it to a second person.
 The interviewer sees answers, rubric and follow-ups from the start.</p>
 <p class="fd-buttons">
 <button class="md-button md-button--primary">Start</button>
@@ -166,7 +169,7 @@ aria-label="Notes, {step.number}. {name}"></textarea></label></p>
 
 
 def _words(step: Step) -> str:
-    return html.escape(f"“{step.say}” {', '.join(step.lines)}.")
+    return html.escape(f"“{step.say}” {_DOT.join(step.lines)}")
 
 
 def _signal(signal: Advice) -> str:
@@ -192,8 +195,8 @@ def _result(catalog: Catalog) -> str:
     )
     return f"""<section id="fd-result" aria-labelledby="fd-result-title" hidden>
 <h2 id="fd-result-title" tabindex="-1">How it went</h2>
-<table><thead><tr><th scope="col">Signal, of {len(GRADES) - 1}</th>
-<th scope="col">Now</th><th scope="col">All kept</th></tr></thead>
+<table><thead><tr><th scope="col">Signal, 0 to {len(GRADES) - 1}</th>
+<th scope="col">This time</th><th scope="col">All so far</th></tr></thead>
 <tbody>
 {rows}
 </tbody></table>
@@ -203,6 +206,7 @@ def _result(catalog: Catalog) -> str:
 <p class="fd-fields"><textarea rows="12" readonly aria-labelledby="fd-report"></textarea></p>
 <p class="fd-buttons">
 <button type="button" class="md-button md-button--primary" data-fd-copy>Copy the report</button>
+<button type="button" class="md-button" data-fd-later>Review the weak answers</button>
 <button type="button" class="md-button" data-fd-again>New interview</button>
 </p>
 <p role="status"></p>
@@ -213,8 +217,8 @@ def _result(catalog: Catalog) -> str:
 
 
 def _prompt(step: Step) -> str:
-    lines = ", ".join(escape(line) for line in step.lines)
-    return f"{step.number}. **{escape(step.name.capitalize())}**: “{escape(step.say)}” {lines}."
+    lines = _DOT.join(escape(line) for line in step.lines)
+    return f"{step.number}. **{escape(step.name.capitalize())}**: “{escape(step.say)}” {lines}"
 
 
 def _draws(drawn: list[Question]) -> str:

@@ -13,13 +13,14 @@ def plan(catalog: Catalog) -> str:
     sheet = Sheet(catalog, "plan.md")
     days = sum(day.origin == "original" for day in catalog.plan)
     body = [
-        f'<p class="fd-lead">{days} days of three sessions, every scenario once.</p>',
+        f'<p class="fd-lead">{days} days, three sessions a day, every scenario once.</p>',
         (
             "Read the page, run its drill, then explain it aloud before you go on.\n"
             f"Mark what you can explain on the [checklist]({sheet.to('checklist.md')}): "
             "your own plan starts from it."
         ),
         _form(days),
+        f"## The {days}-day plan",
         *(_day(sheet, day) for day in catalog.plan),
         own_data(),
         data("fd-plan-data", _facts(sheet)),
@@ -62,7 +63,7 @@ def _number(words: str, attributes: str, value: int) -> str:
 
 
 def _day(sheet: Sheet, day: PlanDay) -> str:
-    heading = f"## Day {day.day}: {escape(day.title)}{crisis(day.fire)} {{#day-{day.day}}}"
+    heading = f"### Day {day.day}: {escape(day.title)}{crisis(day.fire)} {{#day-{day.day}}}"
     ours = "Added by Firedrill, after the days of the original." if day.origin != "original" else ""
     blocks = [heading, ours, "\n".join(_session(sheet, one) for one in day.sessions)]
     return "\n\n".join(block for block in blocks if block)

@@ -1,12 +1,12 @@
 """axe-core, both palettes, desk and phone, and what axe cannot see."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from tests.browser.driver import DESK, NARROW, Chromium, Palette, choose
 from tests.browser.site import Site
@@ -78,17 +78,19 @@ def barriers(page: Page, place: str | None = None) -> list[str]:
     return found
 
 
-def audits(page: Page) -> Iterator[tuple[str, Any]]:
-    """Audit the loaded page: every rule at both widths, contrast in both palettes."""
+def audits(
+    page: Page, sizes: Sequence[ViewportSize] = (NARROW, DESK), place: str | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Audit the loaded page: every rule at each width, contrast in both palettes."""
     page.evaluate(PREPARE)
     rules = RULES | {"rules": {CONTRAST: {"enabled": False}}}
-    for size in (NARROW, DESK):
+    for size in sizes:
         page.set_viewport_size(size)
-        yield f"{size['width']} px", page.evaluate(RUN, [None, rules])
+        yield f"{size['width']} px", page.evaluate(RUN, [place, rules])
     page.evaluate(THIN)
     for palette in PALETTES:  # a colour knows no width; and axe fails on pages of 38,000 px
         choose(page, palette)
-        yield palette, page.evaluate(RUN, [None, {"runOnly": [CONTRAST]}])
+        yield palette, page.evaluate(RUN, [place, {"runOnly": [CONTRAST]}])
 
 
 @pytest.mark.parametrize("share", range(SHARES))

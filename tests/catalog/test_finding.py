@@ -116,6 +116,16 @@ def test_an_answer_leads_to_practice(filled: Path) -> None:
     assert f'href="{address}?ask=q-{NAME}"' in text
 
 
+def test_a_rubric_names_its_steps_as_readers_know_them(filled: Path) -> None:
+    catalog, _ = load(filled)
+    document, _ = read_document(filled, QUESTION)
+    assert document is not None
+    text = expand(document, f"questions/q-{NAME}.md", read_context(filled, catalog)).text
+    rubric = text.partition("## Rubric\n")[2]
+    named = [row.split(" | ")[0] for row in rubric.strip().splitlines()[2:]]
+    assert named == [f"| {one.number}. {one.name.capitalize()}" for one in catalog.template.steps]
+
+
 def test_follow_ups_are_folded_and_linked_one_by_one(filled: Path) -> None:
     catalog, _ = load(filled)
     document, _ = read_document(filled, QUESTION)

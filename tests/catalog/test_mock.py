@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.answer import read_answer
+from catalog.cards import cards
 from catalog.draw import draw, pool, revision
 from catalog.load import load
 from catalog.markdown import parse_document
@@ -119,7 +120,18 @@ def test_all_questions_fit_one_page(full: Catalog) -> None:
     assert [seed for seed, _ in draws] == [str(seed) for seed in range(1, 11)]
     for seed, row in draws:
         assert re.findall(r"\(#(q-[a-z-]+)\)", row) == draw(names, 5, seed)
-    assert len(written.encode()) < 160_000
+
+
+def test_21_questions_make_a_page_that_loads() -> None:
+    """All model answers stand in the page: a page on disk can fetch nothing."""
+    written = mock(load(ROOT)[0])
+    folds = re.findall('<details id="q-.*?</details>', written, re.DOTALL)
+    assert 21 * len("".join(folds).encode()) / len(folds) < 160_000
+
+
+def test_every_question_that_is_drawn_has_a_card_to_review() -> None:
+    catalog, _ = load(ROOT)
+    assert {one.id for one in pool(catalog)} <= {card.id for card in cards(catalog)}
 
 
 def test_the_revision_tells_pools_apart() -> None:

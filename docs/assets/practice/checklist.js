@@ -16,10 +16,12 @@
   const ready = /** @type {HTMLElement} */ (document.getElementById("fd-ready"));
   const outro = ready.nextElementSibling?.textContent ?? "";
 
+  /** @type {Record<string, {level: number, at: string}>} */
+  let answers;
+  /** @param {{id: string}} item */
+  const level = (item) => answers[item.id]?.level ?? -1;
   const show = () => {
-    const answers = store.get("assessment");
-    /** @param {{id: string}} item @returns {number} */
-    const level = (item) => answers[item.id]?.level ?? -1;
+    answers = store.get("assessment");
     for (const item of items) {
       const place = /** @type {HTMLElement} */ (document.getElementById(item.id));
       for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll("input"))) {
@@ -50,13 +52,17 @@
 
   form.addEventListener("change", (event) => {
     const input = /** @type {HTMLInputElement} */ (event.target);
-    const answers = store.get("assessment");
+    answers = store.get("assessment");
     answers[input.name] = { level: Number(input.value), at: new Date().toISOString() };
     store.set("assessment", answers);
     show();
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  weak.addEventListener("change", show);
+  weak.addEventListener("change", () => {
+    const order = weak.checked ? [...items].sort((a, b) => level(a) - level(b)) : items;
+    form.append(.../** @type {HTMLElement[]} */ (order.map(({ id }) => document.getElementById(id))));
+    show();
+  });
   tools.hidden = false;
   watch(show);
 })();

@@ -6,7 +6,6 @@
   const { store, say, data, filled, watch } = /** @type {any} */ (globalThis).firedrill;
   const KEY = "firedrill:v1:interview"; // in sessionStorage: the interview of this tab
   const EXPLAIN = 2; // "Can explain", in the self-assessment
-  const MOST = 500; // grades kept; the oldest leave
 
   /**
    * @typedef {{id: string, parts: string[], level: string, items: string[]}} Question
@@ -149,6 +148,8 @@
       cell.nextElementSibling.textContent = average(store.get("mock"), cell.dataset.fdScore);
     }
   };
+  /** The questions with a signal below "Well". */
+  const poor = () => round.ids.filter((_, i) => Object.values(round.answers[i]?.grades ?? {}).some((grade) => grade < 2));
   const end = () => {
     const { ids, answers, seed, role } = round;
     const seen = answers.filter((one) => role || one.shown);
@@ -158,6 +159,7 @@
     });
     if (!weak.length) weak.push(words.strong);
     score();
+    find(result, "[data-fd-later]").hidden = !poor().length;
     find(result, "ul").innerHTML = weak.map((text) => `<li>${text}</li>`).join("");
     find(result, "textarea").value = [
       `# Mock interview, ${new Date().toISOString().slice(0, 10)}\n`,
@@ -184,7 +186,7 @@
     const grades = Object.fromEntries(all("fieldset :checked").map((field) => [field.name.slice(6), Number(field.value)]));
     if (Object.keys(grades).length) {
       const entry = { id: round.ids[round.at], seed: round.seed, at: new Date().toISOString(), grades };
-      store.set("mock", [...store.get("mock"), entry].slice(-MOST));
+      store.set("mock", [...store.get("mock"), entry].slice(-500));
     }
     answer().grades = grades;
     round.at = to;
@@ -211,6 +213,14 @@
     } catch {
       tell(result, words.refused);
     }
+  });
+  on("later", () => {
+    const reviews = store.get("reviews");
+    for (const id of poor()) {
+      // A card never seen is one without a memory: the first answer in Review begins it.
+      reviews.cards[id] = { last: 0, S: 0, D: 0, state: 0, step: 0, reps: 0, lapses: 0, rev: "", ...reviews.cards[id], due: Date.now() };
+    }
+    tell(result, store.set("reviews", reviews) ? words.later : store.problem());
   });
   on("again", () => {
     result.hidden = true;

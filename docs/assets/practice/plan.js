@@ -192,7 +192,7 @@
     });
     if (made.left.length) {
       const section = document.createElement("section");
-      section.append(element("h3", "Not covered"), element("p", "These do not fit. Add days, sessions or minutes, or leave them out knowingly: what is left out is the least asked, and what you know best."), list(made.left));
+      section.append(element("h3", "Not covered"), element("p", "These do not fit: add days, sessions or minutes. They are the ones asked least, or that you know best."), list(made.left));
       parts.push(section);
     }
     if (made.known.length) {
@@ -205,7 +205,7 @@
     document.body.classList.add("fd-has-plan");
     const covered = made.days.flat().flatMap((session) => session.scenarios).length;
     const lost = made.left.length ? `, ${made.left.length} not covered` : "";
-    say(status, `Your plan: ${chosen.days} ${chosen.days === 1 ? "day" : "days"}, ${covered} scenarios${lost}.`);
+    say(status, `Your plan: ${chosen.days} ${chosen.days === 1 ? "day" : "days"}, ${covered} scenario${covered === 1 ? "" : "s"}${lost}.`);
     for (const button of form.querySelectorAll("[data-fd-after]")) /** @type {HTMLElement} */ (button).hidden = false;
     return made;
   };

@@ -146,7 +146,7 @@
     copy("front", fold?.firstElementChild);
     copy("back", open ? fold?.lastElementChild : null);
     tell("next", !fold && next < Infinity && next);
-    tell("updated", card && card.rev !== fold?.dataset.fdRev);
+    tell("updated", card?.rev && card.rev !== fold?.dataset.fdRev);
     part("show").hidden = !fold || open;
     buttons.forEach((button, i) => {
       button.hidden = !open;

@@ -123,39 +123,28 @@
   const memory = new Map();
   let problem = "";
 
-  /** @param {number} version @returns {string[]} names of the parts that another version left here */
-  const left = (version) => {
-    try {
-      return Object.keys(PARTS).filter((part) => localStorage.getItem(key(part, version)) !== null);
-    } catch {
-      return [];
-    }
-  };
-  /** @returns {number} the newest version that has written here */
-  const found = () => {
-    let newestFound = 0;
-    try {
-      for (let i = 0; i < localStorage.length; i++) {
-        const match = /^firedrill:v(\d+):/.exec(localStorage.key(i) ?? "");
-        if (match) newestFound = Math.max(newestFound, Number(match[1]));
-      }
-    } catch { /* storage is closed */ }
-    return newestFound;
-  };
+  /** @type {string[]} */
+  let keys = [];
+  try {
+    keys = Object.keys(localStorage);
+  } catch { /* storage is closed */ }
+  const found = Math.max(0, ...keys.map((name) => Number(/^firedrill:v(\d+):/.exec(name)?.[1] ?? 0))); // the newest version that has written here
 
+  /** @param {any} error */
+  const unkept = (error) => `${
+    error.name === "QuotaExceededError" ? "The storage of this browser is full" : "This browser keeps no data for this site (private mode?)"
+  }: what you do here is kept until you leave the page, so export it before.`;
   const closed = (() => {
     try {
       localStorage.setItem(key("probe"), "1");
       localStorage.removeItem(key("probe"));
       return "";
     } catch (error) {
-      return error instanceof DOMException && error.name === "QuotaExceededError"
-        ? "The storage of this browser is full: what you do here is kept until you leave the page. Export it, or free some space."
-        : "This browser keeps no data for this site (private mode?): what you do here is kept until you leave the page. Export it.";
+      return unkept(error);
     }
   })();
-  const future = found() > VERSION
-    ? `This browser holds practice data of a newer version of this site (version ${found()}, this page knows ${VERSION}). It is left untouched, and nothing you do here is kept. Reload the page, without the offline copy, to get the newer version.`
+  const future = found > VERSION
+    ? `This browser holds practice data of a newer version of this site (version ${found}, this page knows ${VERSION}). It is left untouched, and nothing you do here is kept. Reload the page to get the newer version.`
     : "";
   problem = future || closed;
 
@@ -178,8 +167,8 @@
         const value = JSON.parse(text);
         check(value);
         return value;
-      } catch (error) {
-        problem ||= `What this browser kept as ${key(part)} cannot be read (${error instanceof Error ? error.message : error}). It is left there until you change something here; export or delete it below.`;
+      } catch (/** @type {any} */ error) {
+        problem ||= `What this browser kept as ${key(part)} cannot be read (${error.message}). It is kept, and set aside when you change something here.`;
         return empty();
       }
     },
@@ -196,9 +185,7 @@
           memory.delete(part);
           return true;
         } catch (error) {
-          problem = error instanceof DOMException && error.name === "QuotaExceededError"
-            ? "The storage of this browser is full: this is kept until you leave the page. Export it, or free some space."
-            : problem || "This browser kept nothing: this is kept until you leave the page. Export it.";
+          problem = unkept(error);
         }
       }
       memory.set(part, text);
@@ -230,8 +217,8 @@
       for (const [part, value] of Object.entries(parts)) {
         try {
           PARTS[part].check(value);
-        } catch (error) {
-          throw new Error(`This file is damaged: ${error instanceof Error ? error.message : error}. Nothing was imported.`);
+        } catch (/** @type {any} */ error) {
+          throw new Error(`This file is damaged: ${error.message}. Nothing was imported.`);
         }
       }
       const changed = [];
@@ -272,7 +259,7 @@
   // What an older version of this site left is taken over once; the old keys stay as they are.
   if (!future && !closed) {
     for (let version = VERSION - 1; version >= 1; version--) {
-      const names = left(version);
+      const names = Object.keys(PARTS).filter((part) => keys.includes(key(part, version)));
       if (names.length === 0) continue;
       try {
         const old = Object.fromEntries(names.map((part) => [part, JSON.parse(localStorage.getItem(key(part, version)) ?? "null")]));
@@ -311,7 +298,7 @@
   };
 
   /**
-   * Take what the address names into a form; what is no possible value is left as it was.
+   * Take what the address names into a form; what is no possible value is left out.
    * @param {HTMLFormElement} form @param {string[]} names @returns {string} the names left, said; empty when all are taken
    */
   const filled = (form, names) => {
@@ -325,7 +312,7 @@
       field.value = before;
       return true;
     });
-    return wrong.length ? `The address names no possible ${wrong.join(", ")}: left as it was.` : "";
+    return wrong.length ? `This address gives no possible ${wrong.join(", ")}. The rest of it holds.` : "";
   };
 
   /** @type {(() => void)[]} */
@@ -334,38 +321,36 @@
   addEventListener("storage", (event) => { if (event.key === null || event.key.startsWith("firedrill:")) changed(); });
 
   // The controls for the data, on each tool's page.
-  for (const panel of document.querySelectorAll("[data-fd-practice-data]")) {
-    const status = panel.querySelector("[data-fd-status]");
-    const file = /** @type {HTMLInputElement | null} */ (panel.querySelector("input[type=file]"));
+  const panel = document.querySelector("[data-fd-practice-data]");
+  if (panel instanceof HTMLElement) {
+    /** @param {string} selector @returns {any} */
+    const find = (selector) => panel.querySelector(selector);
+    const [status, file, dialog, place] = ["[data-fd-status]", "input", "dialog", "[data-fd-problem]"].map(find);
     const warn = () => {
-      const place = panel.querySelector("[data-fd-problem]");
-      if (place instanceof HTMLElement) {
-        place.textContent = problem;
-        place.hidden = !problem;
-      }
+      place.textContent = problem;
+      place.hidden = !problem;
     };
-    if (panel instanceof HTMLElement) panel.hidden = false;
+    panel.hidden = false;
     listeners.push(warn);
-    panel.querySelector("[data-fd-export]")?.addEventListener("click", () => {
+    find("[data-fd-export]").addEventListener("click", () => {
       download("firedrill-practice.json", store.exported(), "application/json");
       say(status, "Exported to firedrill-practice.json.");
     });
-    panel.querySelector("[data-fd-import]")?.addEventListener("click", () => file?.click());
-    file?.addEventListener("change", async () => {
-      const chosen = file.files?.[0];
+    find("[data-fd-import]").addEventListener("click", () => file.click());
+    file.addEventListener("change", async () => {
+      const chosen = file.files[0];
       if (!chosen) return;
       try {
         const parts = store.imported(await chosen.text());
         say(status, parts.length ? `Imported: ${parts.join(", ")}.` : "Imported: nothing in the file is newer than what is here.");
         changed();
-      } catch (error) {
-        say(status, error instanceof Error ? error.message : String(error));
+      } catch (/** @type {any} */ error) {
+        say(status, error.message);
       }
       file.value = "";
     });
-    const dialog = /** @type {HTMLDialogElement | null} */ (panel.querySelector("dialog"));
-    panel.querySelector("[data-fd-delete]")?.addEventListener("click", () => dialog?.showModal());
-    dialog?.addEventListener("close", () => {
+    find("[data-fd-delete]").addEventListener("click", () => dialog.showModal());
+    dialog.addEventListener("close", () => {
       if (dialog.returnValue !== "delete") return;
       dialog.returnValue = "";
       store.deleted();

@@ -29,13 +29,15 @@ def test_the_weak_ones_can_be_shown_alone(site: Site, page: Page) -> None:
     page.goto(f"{site.url}checklist/")
     page.locator("#a-01").get_by_role("radio", name="Confident").check()
     page.locator("#a-02").get_by_role("radio", name="Shaky").check()
-    page.get_by_label("Show only the weak ones").check()
+    page.get_by_label("Only the weak ones").check()
     shown = page.locator("fieldset:visible")
     expect(shown).to_have_count(ALL - 1)
+    expect(shown.last).to_have_id("a-02")  # what was never answered is weaker than shaky
     page.locator("#a-03").get_by_role("radio", name="Confident").check()
     expect(page.locator("#a-03")).to_be_visible()
-    page.get_by_label("Show only the weak ones").uncheck()
+    page.get_by_label("Only the weak ones").uncheck()
     expect(shown).to_have_count(ALL)
+    expect(shown.nth(1)).to_have_id("a-02")
 
 
 def test_ready_is_said_when_every_answer_is_confident_and_not_before(
@@ -68,4 +70,4 @@ def test_without_scripts_it_is_a_list_to_tick_in_print(site: Site, browser: Chro
         page.goto(f"{site.url}checklist/")
         expect(page.locator("fieldset:visible")).to_have_count(ALL)
         expect(page.get_by_role("button", name="Export")).to_be_hidden()
-        expect(page.get_by_label("Show only the weak ones")).to_be_hidden()
+        expect(page.get_by_label("Only the weak ones")).to_be_hidden()

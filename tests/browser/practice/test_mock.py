@@ -83,7 +83,6 @@ def test_an_interview_by_keyboard_on_a_phone(site: Site, browser: Chromium) -> N
         form.get_by_label("Said: What the limit protects").press("Space")
         form.get_by_role("radio", name="Partly").first.press("ArrowRight")
         assert overflow(page) == []
-        assert in_both_palettes(page, "#fd-interview") == []
         page.get_by_role("button", name="Next question").press("Enter")
 
         result = page.locator("#fd-result")
@@ -91,12 +90,13 @@ def test_an_interview_by_keyboard_on_a_phone(site: Site, browser: Chromium) -> N
         expect(result.get_by_role("row", name="Systematic thinking")).to_have_text(
             "Systematic thinking 2.0 2.0", use_inner_text=True
         )
+        expect(result.get_by_role("button", name="Review the weak answers")).to_be_hidden()
         expect(result.get_by_role("listitem")).to_have_count(6)
         expect(result.get_by_role("listitem").first).to_have_text(
             "2. Identify challenge: not said in 1 of 1"
         )
         report = result.get_by_role("textbox", name="Report").input_value()
-        assert "- Systematic thinking: 2.0\n- Understanding of trade-offs: none\n" in report
+        assert "- Systematic thinking: 2.0\n- Understanding of trade-offs: not graded\n" in report
         assert (
             "- [x] 1. Clarify: What the limit protects, who is limited, and how exact it must be\n"
             "    > What does it protect?\n    > Who is limited?\n- [ ] 2." in report
@@ -165,7 +165,7 @@ def test_two_people_get_one_draw_and_the_interviewer_sees_the_answers(
         page.goto(f"{site.url}checklist/")
         page.locator("#a-01").get_by_role("radio", name="Confident").check()
         page.goto(f"{site.url}mock/")
-        page.get_by_label("Only what I marked as weak").check()
+        page.get_by_label("Only what I cannot explain yet").check()
         page.get_by_label("Seed").fill("火 &=🔥")
         page.get_by_role("button", name="Start", exact=True).click()
         asked = page.locator("#fd-asked")
@@ -192,6 +192,47 @@ def test_two_people_get_one_draw_and_the_interviewer_sees_the_answers(
         expect(asked).to_have_text("How would you rate-limit an API that runs on many servers?")
 
 
+def test_what_was_answered_weakly_comes_next_in_review(site: Site, page: Page) -> None:
+    """A card never seen begins there; one that is known keeps its memory and comes earlier."""
+    page.goto(f"{site.url}mock/?ask=q-rate-limiting,q-large-datasets&minutes=0")
+    known = {"due": 4e12, "last": 1e12, "S": 50, "D": 5, "state": 2, "step": None} | {
+        "reps": 3, "lapses": 1, "rev": ""
+    }  # fmt: skip
+    page.evaluate(
+        "card => firedrill.store.set('reviews', {cards: {'q-large-datasets': card}, log: [],"
+        " options: {}})",
+        known,
+    )
+    page.get_by_role("button", name="Start", exact=True).click()
+    form = page.locator("#fd-interview")
+    ready = page.get_by_role("heading", name="Ready draws")
+    for _ in range(2):
+        expect(ready).to_be_hidden()  # nothing to look at but the question
+        page.get_by_role("button", name="Show the model answer").click()
+        form.get_by_role("radio", name="Well", exact=True).first.check()
+        form.get_by_role("radio", name="Partly").last.check()
+        page.get_by_role("button", name="Next question").click()
+    expect(ready).to_be_visible()
+    page.get_by_role("button", name="Review the weak answers").click()
+    said = page.locator("#fd-result [role=status]")
+    expect(said).to_contain_text("is due in Review now.")
+    cards = page.evaluate("firedrill.store.get('reviews').cards")
+    now = page.evaluate("Date.now()")
+    assert {name: card.pop("due") <= now for name, card in cards.items()} == {
+        "q-large-datasets": True,
+        "q-rate-limiting": True,
+    }
+    assert cards["q-large-datasets"] | {"due": 4e12} == known
+    page.goto(f"{site.url}review/")
+    expect(page.locator("[data-fd-counts]")).to_have_text("2 due, 9 new, 0 done today.")
+    expect(page.locator("[data-fd-front]")).to_contain_text("rate-limit an API")
+    expect(page.locator("[data-fd-updated]")).to_be_hidden()
+    page.get_by_role("button", name="Show answer").click()
+    page.get_by_role("button", name="Easy").click()
+    card = page.evaluate("firedrill.store.get('reviews').cards['q-rate-limiting']")
+    assert (card["reps"], card["state"], len(card["rev"])) == (1, 2, 8)
+
+
 def test_an_address_nobody_made_is_explained_and_closed_storage_too(
     site: Site, browser: Chromium
 ) -> None:
@@ -202,7 +243,7 @@ def test_an_address_nobody_made_is_explained_and_closed_storage_too(
         query = f"n=-3&minutes=x&part=9&seed={'s' * 41}&ask=q-none,q-rate-limiting&v=1"
         page.goto(f"{site.url}mock/?{query}")
         said = page.locator("#fd-mock [role=status]")
-        expect(said).to_contain_text("The address names no possible n, minutes, part, seed: left")
+        expect(said).to_contain_text("This address gives no possible n, minutes, part, seed.")
         expect(said).to_contain_text("There is no answered question q-none.")
         expect(said).to_contain_text("The catalogue has changed since this link was made")
         expect(page.get_by_label("Questions", exact=True)).to_have_value("5")
