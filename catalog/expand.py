@@ -722,4 +722,6 @@ def _question_tail(question: Question, staged: str, steps: dict[str, str]) -> It
     yield from ("## Red flags", "")
     yield from (f"- {flag}" for flag in question.red_flags)
     yield from ("", "## Rubric", "", "| Step | An answer mentions |", "| --- | --- |")
-    yield from (f"| {steps[line.step]} | {line.must_mention} |" for line in question.rubric)
+    yield from (
+        f"| {steps.get(line.step, line.step)} | {line.must_mention} |" for line in question.rubric
+    )

@@ -34,6 +34,7 @@ from typing import Any, Self
 import asyncpg
 
 Pool = Any  # asyncpg.Pool; the package has no types
+Connection = Any  # asyncpg.Connection
 
 
 # --8<-- [start:copy_stream]
@@ -70,8 +71,17 @@ class CopyStream:
         async with (
             asyncio.timeout(self._seconds),
             self._pool.acquire() as conn,
-            conn.transaction(isolation="repeatable_read", readonly=True),
         ):
+            try:
+                await self._copy_from(conn)
+            except asyncpg.InternalClientError as error:
+                # Cancelled when a block had come and was not taken yet, asyncpg
+                # (0.32) does not cancel the COPY, and cannot roll back.
+                conn.terminate()  # the server finds out when it writes
+                raise asyncio.CancelledError from error
+
+    async def _copy_from(self, conn: Connection) -> None:
+        async with conn.transaction(isolation="repeatable_read", readonly=True):
             # The server's own net, a second later: should this process hang.
             limit = round(self._seconds * 1000) + 1000
             await conn.execute(f"SET LOCAL statement_timeout = {limit}")

@@ -3,8 +3,9 @@
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import duckdb
@@ -34,6 +35,24 @@ RUNNING = (
 
 async def running(pool: Pool) -> int:
     return int(await pool.fetchval(RUNNING))
+
+
+class Tapped(asyncio.Protocol):
+    """Between a connection and its protocol: tells when data has come and nobody has taken it."""
+
+    def __init__(self, inner: asyncio.Protocol, told: Callable[[], None]) -> None:
+        self.inner = inner
+        self.told = told
+
+    def data_received(self, data: bytes) -> None:
+        self.inner.data_received(data)
+        self.told()
+
+    def eof_received(self) -> bool | None:
+        return self.inner.eof_received()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.inner.connection_lost(error)
 
 
 async def drain(stream: CopyStream) -> None:
@@ -212,3 +231,26 @@ def test_the_demo_leaves_no_query_running(demo: Demo) -> None:
         "after its time limit: None rows, and an exception",
     ]
     assert lines[4] == repr(b'cell\n\'=1+1\nplain\n""\n\n')
+
+
+async def test_cancelled_with_a_block_at_hand_it_ends_as_ever(orders_url: str) -> None:
+    """Where asyncpg cannot roll back: no error of its own gets out, and the pool goes on."""
+    tapped: list[asyncio.Transport] = []
+    taken: list[bytes] = []
+
+    def told() -> None:
+        if taken:
+            stream.close()
+
+    async def tap(conn: Any) -> None:  # noqa: ANN401 - the package has no types
+        transport = conn._transport
+        transport.set_protocol(Tapped(transport.get_protocol(), told))
+        tapped.append(transport)
+
+    async with asyncpg.create_pool(orders_url, min_size=1, max_size=1, init=tap) as pool:
+        stream = CopyStream(pool, ENDLESS)
+        taken.append(await anext(stream))
+        with pytest.raises(asyncio.CancelledError):
+            await drain(stream)
+        assert await pool.fetchval("SELECT 1") == 1
+    assert len(tapped) == 2  # the first was closed

@@ -309,12 +309,13 @@ def test_a_poison_import_is_failed_after_its_attempts_and_others_go_on(db_url: s
     try:
         for import_id, state in ((good, "completed"), (poison, "failed"), (killer, "failed")):
             eventually(partial(is_in, db, import_id, state), 30)
+        eventually(lambda: count(db, "jobs") == 2, 30)  # the dead ones, to be looked at
     finally:
         stop.set()
         thread.join()
     assert "violates check constraint" in shown(db, poison)["error"]
     assert shown(db, killer)["error"] == "no worker lived to tell"
-    assert count(db, "jobs") == 2  # the dead ones, to be looked at
+    assert count(db, "jobs") == 2
 
 
 def until_it_is(db: Db, db_url: str, import_id: str, state: str, **options: float) -> None:
