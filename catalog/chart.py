@@ -17,9 +17,12 @@ from catalog import figure
 from catalog.results import Chart, format_number, read_results
 
 # Part of the cache key: raise it when the rendering below changes.
-_RENDERING = "6"
+_RENDERING = "7"
 _WIDTH = 560
 _HEIGHT = 260
+# What fits a phone without scrolling, at 12 px for the smallest letters; and the least of a plot.
+_MOST = 380
+_LEAST = 90
 # Vega wants literal colours; each of these stands for a variable of docs/assets/diagrams.css.
 _VARIABLES = {
     "#010101": "--chart-fg",
@@ -114,9 +117,17 @@ def _svg(spec: dict[str, object]) -> str:
     if "layer" in plain or "mark" in plain:
         plain = {"width": _WIDTH, "height": _HEIGHT} | plain
     try:
-        return str(vl_convert.vegalite_to_svg(plain | {"config": _CONFIG}))
+        svg = str(vl_convert.vegalite_to_svg(plain | {"config": _CONFIG}))
+        # How long the labels are is known only now: where they take too much, the plot gives way.
+        size = re.search(r'viewBox="0 0 (\d+)', svg)
+        over = int(size[1]) - _MOST if size else 0
+        width = plain.get("width")
+        if over > 0 and isinstance(width, int) and width < _WIDTH:
+            narrow = plain | {"width": max(_LEAST, width - over), "config": _CONFIG}
+            svg = str(vl_convert.vegalite_to_svg(narrow))
     except ValueError as error:
         raise ChartError(f"cannot be drawn: {str(error).splitlines()[0]}") from error
+    return svg
 
 
 def _dashed(part: dict[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,25 @@ def test_a_chart_follows_the_palette(tmp_path: Path) -> None:
     assert smallest >= 13.1  # shrunk to 92 % before it scrolls: 12 px
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "least", "most"), [(170, 300, 385), (560, 500, 900)])
+def test_where_labels_take_the_room_of_a_phone_the_plot_gives_way(
+    tmp_path: Path, width: int, least: int, most: int
+) -> None:
+    """A chart drawn for a wide screen stays as it is."""
+    way = {"field": "way", "type": "nominal"}
+    bars = {
+        "data": {"values": [{"way": "a way with quite a long name, INSERT", "ms": 123456}]},
+        "mark": "bar",
+        "width": width,
+        "encoding": {"y": way, "x": {"field": "ms", "type": "quantitative"}},
+    }
+    picture = chart.draw(tmp_path, Chart(spec=bars))
+    match = re.search(r'width="(\d+)"', picture)
+    assert match
+    assert least <= int(match[1]) <= most
+
+
 def test_lines_are_told_apart_without_colour(tmp_path: Path) -> None:
     colour = {"field": "who", "type": "nominal", "title": None, "sort": ["a|b", "other"]}
     encoding = SPEC["encoding"]
