@@ -17,7 +17,7 @@ from catalog import figure
 from catalog.results import Chart, format_number, read_results
 
 # Part of the cache key: raise it when the rendering below changes.
-_RENDERING = "7"
+_RENDERING = "8"
 _WIDTH = 560
 _HEIGHT = 260
 # What fits a phone without scrolling, at 12 px for the smallest letters; and the least of a plot.
@@ -118,13 +118,15 @@ def _svg(spec: dict[str, object]) -> str:
         plain = {"width": _WIDTH, "height": _HEIGHT} | plain
     try:
         svg = str(vl_convert.vegalite_to_svg(plain | {"config": _CONFIG}))
-        # How long the labels are is known only now: where they take too much, the plot gives way.
-        size = re.search(r'viewBox="0 0 (\d+)', svg)
-        over = int(size[1]) - _MOST if size else 0
         width = plain.get("width")
-        if over > 0 and isinstance(width, int) and width < _WIDTH:
-            narrow = plain | {"width": max(_LEAST, width - over), "config": _CONFIG}
-            svg = str(vl_convert.vegalite_to_svg(narrow))
+        # How long the labels are is known only now: where they take too much, the plot gives way.
+        while isinstance(width, int) and _LEAST < width < _WIDTH:
+            size = re.search(r'viewBox="0 0 (\d+)', svg)
+            over = int(size[1]) - _MOST if size else 0
+            if over <= 0:
+                break
+            width = max(_LEAST, width - over)
+            svg = str(vl_convert.vegalite_to_svg(plain | {"width": width, "config": _CONFIG}))
     except ValueError as error:
         raise ChartError(f"cannot be drawn: {str(error).splitlines()[0]}") from error
     return svg

@@ -83,7 +83,7 @@ def test_a_chart_follows_the_palette(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "least", "most"), [(170, 300, 385), (560, 500, 900)])
+@pytest.mark.parametrize(("width", "least", "most"), [(170, 300, 380), (560, 500, 900)])
 def test_where_labels_take_the_room_of_a_phone_the_plot_gives_way(
     tmp_path: Path, width: int, least: int, most: int
 ) -> None:
