@@ -332,7 +332,8 @@ def test_four_bugs_with_one_symptom_are_told_apart(kind: str, story: Story) -> N
     assert seen["kinds"][0] == kind
     assert seen[kind] > 0.9 * COUNT * SIZE
     assert (seen["collected"] == COUNT) == (kind == "unreachable")
-    assert (seen["trimmed"] > 0.9 * COUNT * SIZE) == (kind in {"not_returned", "unreachable"})
+    if kind != "unreachable":  # collected, its pages go by themselves where none lies above them
+        assert (seen["trimmed"] > 0.9 * COUNT * SIZE) == (kind == "not_returned")
 
 
 # -- g: hostile keys -------------------------------------------------------------------------------
