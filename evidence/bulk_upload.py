@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from evidence.charts import bars
 from lab import servers
 from lab.ratio import Timing
 from lab.servers.binaries import postgres_folder
@@ -225,10 +226,14 @@ def measure_loading(run: "Run", url: str, db: Db, data: Input) -> None:
         db.execute("TRUNCATE products, contacts")
         way()
 
-    times = run.compare({name: partial(emptied, way) for name, (_, way) in ways.items()}, rounds=3)
+    times = run.compare({name: partial(emptied, way) for name, (_, way) in ways.items()}, rounds=5)
     rates = {name: count / times[name].best for name, (count, _) in ways.items()}
     rows = [{"way": name, "rows per second": round(rate)} for name, rate in rates.items()]
-    run.chart("load", bars(rows, "way", "rows per second"), columns=["way", "rows per second"])
+    run.chart(
+        "load",
+        bars(rows, "way", "rows per second", width=180, digits=".2~s"),
+        columns=["way", "rows per second"],
+    )
 
     def ratio(key: str, name: str, base: str) -> None:
         counts = [ways[n][0] for n in (name, base)]
@@ -237,7 +242,7 @@ def measure_loading(run: "Run", url: str, db: Db, data: Input) -> None:
             for a, b in zip(times[name].seconds, times[base].seconds, strict=True)
         ]
         best = rates[name] / rates[base]
-        note = f"rows per second of {name} against {base}; best of 3 rounds"
+        note = f"rows per second of {name} against {base}; best of 5 rounds"
         run.value(key, best, "times", spread=(min(*each, best), max(*each, best)), note=note)
 
     ratio("copy-bytes-of-psql", "COPY, bytes", "psql COPY")
@@ -261,7 +266,7 @@ def measure_batch(run: "Run", db: Db, data: Input) -> None:
         db.execute("TRUNCATE products")
         staging_merge(db, data, size, FEW)
 
-    times = run.compare({str(size): partial(emptied, size) for size in sizes}, rounds=3)
+    times = run.compare({str(size): partial(emptied, size) for size in sizes}, rounds=5)
     rows = [
         {"rows a batch": size, "rows per second": round(FEW / times[str(size)].best)}
         for size in sizes
@@ -275,7 +280,7 @@ def quicker(run: "Run", key: str, quick: Timing, slow: Timing, note: str) -> Non
     ratios = [b / a for a, b in zip(quick.seconds, slow.seconds, strict=True)]
     best = slow.best / quick.best
     spread = (min(*ratios, best), max(*ratios, best))
-    run.value(key, best, "times", spread=spread, note=f"{note}; best of 3 rounds")
+    run.value(key, best, "times", spread=spread, note=f"{note}; best of 5 rounds")
 
 
 # -- queues ---------------------------------------------------------------------------------------
@@ -433,7 +438,11 @@ def measure_queue(run: "Run", url: str, db: Db, redis_url: str) -> None:
             rates[name].append(work())
             run.step(f"{name}, round {number + 1} of 3")
     rows = [{"queue": name, "jobs per second": round(max(found))} for name, found in rates.items()]
-    run.chart("queue", bars(rows, "queue", "jobs per second"), columns=["queue", "jobs per second"])
+    run.chart(
+        "queue",
+        bars(rows, "queue", "jobs per second", width=180, digits=".2~s"),
+        columns=["queue", "jobs per second"],
+    )
     for key, name, base in (
         ("claim-50-of-1", "SKIP LOCKED, 50 a claim", "SKIP LOCKED, one"),
         ("skip-locked-of-procrastinate", "SKIP LOCKED, one", "Procrastinate"),
@@ -451,26 +460,6 @@ def measure_queue(run: "Run", url: str, db: Db, redis_url: str) -> None:
 
 
 # -- charts ---------------------------------------------------------------------------------------
-
-
-def bars(rows: list[dict[str, Any]], name: str, number: str) -> dict[str, Any]:
-    """Specify horizontal bars with their numbers, longest first."""
-    y = {"field": name, "type": "nominal", "sort": "-x", "title": None}
-    x = {"field": number, "type": "quantitative", "axis": {"tickCount": 4, "format": "~s"}}
-    text = {"field": number, "type": "quantitative", "format": ".2~s"}
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": 180,
-        "height": 26 * len(rows),
-        # The longest bar has its number to the right of it.
-        "padding": {"left": 18, "right": 44, "top": 5, "bottom": 5},
-        "data": {"values": rows},
-        "encoding": {"y": y, "x": x},
-        "layer": [
-            {"mark": {"type": "bar"}},
-            {"mark": {"type": "text", "align": "left", "dx": 4}, "encoding": {"text": text}},
-        ],
-    }
 
 
 def line(rows: list[dict[str, Any]], x: str, y: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
+from evidence.charts import bars, lines
 from lab.memory import peak_rss
 from lab.ratio import Timing
 from snippets.large_datasets import (
@@ -411,7 +412,11 @@ def measure_memory(run: "Run", url: str) -> None:
     note = "SELECT * through a server-side cursor; peak above the same process reading 0 rows"
     run.value("memory-ten-million", peaks["SELECT *, cursor", MORE_ROWS], "MiB", note=note)
     shown = [{"reader": n, "MiB": peaks[n, ROWS]} for n in PAIRS]
-    run.chart("memory", bars(shown, "reader", "MiB", ticks=3), columns=["reader", "MiB"])
+    run.chart(
+        "memory",
+        bars(shown, "reader", "MiB", width=125, axis="~r", ticks=3),
+        columns=["reader", "MiB"],
+    )
     points: list[dict[str, Any]] = [
         {"reader": name.removeprefix("SELECT *, "), "rows": rows, "MiB": peak}
         for (name, rows), peak in peaks.items()
@@ -419,7 +424,7 @@ def measure_memory(run: "Run", url: str) -> None:
     ]
     run.chart(
         "memory-by-rows",
-        lines(points, "rows", "MiB", "reader", log="xy"),
+        lines(points, "rows", "MiB", "reader", width=305, log="xy", decades=range(4, 8)),
         columns=["reader", "rows", "MiB"],
     )
 
@@ -439,6 +444,8 @@ def measure_speed(run: "Run", url: str) -> None:
             [{"reader": n, "rows per second": round(r)} for n, r in rate.items()],
             "reader",
             "rows per second",
+            width=125,
+            digits=".3~s",
         ),
         columns=["reader", "rows per second"],
     )
@@ -488,7 +495,7 @@ def measure_offset(run: "Run", url: str) -> None:
             ]
     run.chart(
         "offset",
-        lines(rows, "rows before the page", "8 KiB pages touched", "way"),
+        lines(rows, "rows before the page", "8 KiB pages touched", "way", width=305),
         columns=["way", "rows before the page", "8 KiB pages touched"],
     )
     run.value("offset-pages", rows[-2]["8 KiB pages touched"], "pages", note="OFFSET 900000")
@@ -521,7 +528,11 @@ def measure_files(run: "Run", url: str) -> None:
             peaks[name] = round(max(0, peak - bare_peak) / MIB, 1)
             run.step(f"memory of {name}")
     rows = [{"engine": name, "seconds": round(t.best, 2)} for name, t in times.items()]
-    run.chart("engines", bars(rows, "engine", "seconds"), columns=["engine", "seconds"])
+    run.chart(
+        "engines",
+        bars(rows, "engine", "seconds", width=125, axis="~r"),
+        columns=["engine", "seconds"],
+    )
     for key in ("duckdb", "polars"):
         name = MEASURED_ENGINES[key]
         note = "the same totals from the same files"
@@ -550,63 +561,7 @@ def measure(run: "Run") -> None:
         measure_files(run, server.url)
 
 
-# -- charts ---------------------------------------------------------------------------------------
-
-
-def bars(rows: list[dict[str, Any]], name: str, number: str, *, ticks: int = 4) -> dict[str, Any]:
-    """Specify horizontal bars with their numbers, longest first."""
-    y = {"field": name, "type": "nominal", "sort": "-x", "title": None}
-    large = number == "rows per second"
-    axis = {"tickCount": ticks, "format": "~s" if large else "~r"}
-    x = {"field": number, "type": "quantitative", "axis": axis}
-    text = {"field": number, "type": "quantitative", "format": ".3~s" if large else ",.3~r"}
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": 125,
-        "height": 26 * len(rows),
-        # The longest bar has its number to the right of it.
-        "padding": {"left": 18, "right": 44, "top": 5, "bottom": 5},
-        "data": {"values": rows},
-        "encoding": {"y": y, "x": x},
-        "layer": [
-            {"mark": {"type": "bar"}},
-            {"mark": {"type": "text", "align": "left", "dx": 4}, "encoding": {"text": text}},
-        ],
-    }
-
-
-def lines(rows: list[dict[str, Any]], x: str, y: str, series: str, log: str = "") -> dict[str, Any]:
-    """Specify lines with points, one a series; `log` names the axes that are logarithmic."""
-    axis: dict[str, Any] = {"tickCount": 5, "format": "~s"}
-    scale_x, scale_y = ({"scale": {"type": "log"}} if name in log else {} for name in "xy")
-    # A logarithmic axis numbers every 1, 2 and 5 of a decade unless it is told which.
-    decades = {"values": [10**n for n in range(4, 8)]} if "x" in log else {}
-    encoding: dict[str, Any] = {
-        "x": {"field": x, "type": "quantitative", "axis": {**axis, **decades}, **scale_x},
-        "y": {"field": y, "type": "quantitative", "axis": axis, **scale_y},
-    }
-    order = list(dict.fromkeys(row[series] for row in rows))
-    encoding["color"] = {
-        "field": series,
-        "type": "nominal",
-        "title": None,
-        "sort": order,
-        # A stroke, long enough to show its dashes.
-        "legend": {
-            "columns": 2,
-            "columnPadding": 24,
-            "symbolType": "stroke",
-            "symbolSize": 900,
-        },
-    }
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": 305,
-        "height": 230,
-        "data": {"values": rows},
-        "mark": {"type": "line", "point": True},
-        "encoding": encoding,
-    }
+# -- children --------------------------------------------------------------------------------------
 
 
 def child(name: str, *arguments: str) -> None:

@@ -44,6 +44,8 @@ def anyio_backend() -> str:
 
 def is_serial(item: pytest.Item) -> bool:
     """Say whether a test must run alone: it is a drill, or it compares times."""
+    if item.get_closest_marker("beside"):
+        return False
     if item.path.name == "test_drill.py":
         return True
     function = getattr(item, "function", None)

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 DESK: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 320, "height": 640}
 Palette = Literal["default", "slate"]
+PALETTES: tuple[Palette, Palette] = ("default", "slate")
 
 
 class Chromium:

@@ -1,9 +1,8 @@
 """Diagrams and charts as drawn: labels lie inside their shapes and are large enough to read."""
 
-import pytest
 from playwright.sync_api import Page, ViewportSize
 
-from tests.browser.driver import DESK, Chromium, Palette, choose
+from tests.browser.driver import DESK, PALETTES, Palette, choose
 from tests.browser.site import Site
 
 PHONE: ViewportSize = {"width": 360, "height": 800}
@@ -71,6 +70,10 @@ READABLE = """() => [...document.querySelectorAll(".fd-figure")].map((figure) =>
     scrolls: scroll.scrollWidth > scroll.clientWidth, focusable: scroll.tabIndex === 0};
 })"""
 
+OWN_FONTS = """() => {
+  for (const text of document.querySelectorAll(".fd-figure text")) text.style.fontFamily = "";
+}"""
+
 COLOURS = """() => {
   const behind = getComputedStyle(document.body).backgroundColor;
   return [...document.querySelectorAll(".fd-figure text")]
@@ -86,48 +89,51 @@ def figures(site: Site) -> list[str]:
     return found
 
 
-def opened(page: Page, site: Site, path: str) -> None:
-    """Load a page and let what is drawn late be drawn."""
-    page.goto(site.url + path)
-    page.evaluate("document.fonts.ready")
+def overlaps(page: Page) -> list[str]:
+    """What leaves its shape or meets another, with the widest fonts that readers have."""
+    return [
+        f"{one} in {font}"
+        for font in FONTS
+        for script in (OUTSIDE, COLLIDING)
+        for one in page.evaluate(script, font)
+    ]
 
 
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_every_label_lies_inside_its_shape_and_meets_no_other(
-    site: Site, page: Page, size: ViewportSize
-) -> None:
-    """With the widest fonts that readers have, as with their own."""
-    page.set_viewport_size(size)
+def unreadable(page: Page) -> list[str]:
+    """Figures with labels below 12 px; too wide for that, a diagram scrolls, also by keyboard."""
+    return [
+        one["name"]
+        for one in page.evaluate(READABLE)
+        if one["smallest"] < SMALLEST_PX - 0.05
+        or (one["scrolls"] and not one["focusable"])
+        # Half of a chart says nothing: its evidence script draws it narrower.
+        or (one["scrolls"] and one["chart"])
+    ]
+
+
+def invisible(page: Page) -> list[Palette]:
+    """Palettes in which a label has the colour of what is behind it; axe cannot see into one."""
+    found: list[Palette] = []
+    for palette in PALETTES:
+        choose(page, palette)
+        colours = page.evaluate(COLOURS)
+        assert colours
+        if any(text == behind for text, behind in colours):
+            found.append(palette)
+    return found
+
+
+def test_every_label_is_in_its_place_large_and_seen(site: Site, page: Page) -> None:
+    """On a phone and at the desk, in both palettes, on every page that has a figure."""
     found: list[str] = []
     for path in figures(site):
-        opened(page, site, path)
-        for font in FONTS:
-            for script in (OUTSIDE, COLLIDING):
-                found += [f"/{path} in {font}: {one}" for one in page.evaluate(script, font)]
+        page.goto(site.url + path)
+        page.evaluate("document.fonts.ready")
+        for size in (PHONE, DESK):
+            page.set_viewport_size(size)
+            where = f"/{path} at {size['width']} px"
+            found += [f"{where}: too small, or cut: {name}" for name in unreadable(page)]
+            found += [f"{where}: {one}" for one in overlaps(page)]
+            page.evaluate(OWN_FONTS)
+        found += [f"/{path}: not seen in {palette}" for palette in invisible(page)]
     assert "\n".join(found) == ""
-
-
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_labels_are_large_enough_to_read(site: Site, page: Page, size: ViewportSize) -> None:
-    """At least 12 px as drawn; a diagram too wide for that scrolls, also by keyboard."""
-    page.set_viewport_size(size)
-    for path in figures(site):
-        opened(page, site, path)
-        for one in page.evaluate(READABLE):
-            assert one["smallest"] >= SMALLEST_PX - 0.05, (path, one)
-            assert one["focusable"] or not one["scrolls"], (path, one)
-            # Half of a chart says nothing: its evidence script draws it narrower.
-            assert not (one["chart"] and one["scrolls"]), (path, one)
-
-
-@pytest.mark.parametrize("palette", ["default", "slate"])
-def test_labels_stand_out_in_both_palettes(site: Site, browser: Chromium, palette: Palette) -> None:
-    """No label has the colour of what is behind the picture; axe cannot see into one."""
-    with browser.context() as context:
-        page = context.new_page()
-        for path in figures(site):
-            opened(page, site, path)
-            choose(page, palette)
-            colours = page.evaluate(COLOURS)
-            assert colours
-            assert all(text != behind for text, behind in colours)

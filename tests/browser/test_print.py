@@ -7,9 +7,8 @@ import pypdf
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.driver import Chromium, choose
+from tests.browser.driver import PALETTES, Chromium, choose
 from tests.browser.site import Site
-from tests.browser.test_accessibility import PALETTES
 from tests.browser.test_palette import COLOURS
 
 # One fold-out of each kind, and the shortest of it: reading sixty sheets back takes a minute.

@@ -2,9 +2,9 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver import NARROW, Chromium, choose, overflow
+from tests.browser.driver import NARROW, PALETTES, Chromium, choose, overflow
 from tests.browser.site import Site
-from tests.browser.test_accessibility import AXE, PALETTES, barriers
+from tests.browser.test_accessibility import AXE, barriers
 
 ALL = 21
 # What each box says is counted again here, from the attributes alone.

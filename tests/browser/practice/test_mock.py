@@ -6,9 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import Page, expect
 
 from catalog.draw import draw
-from tests.browser.driver import NARROW, Chromium, choose, overflow
+from tests.browser.driver import NARROW, PALETTES, Chromium, choose, overflow
 from tests.browser.site import Site
-from tests.browser.test_accessibility import AXE, PALETTES, barriers
+from tests.browser.test_accessibility import AXE, barriers
 
 SEEDS = ["", "1", "abc", "Prüfung", "面接", "🔥🔥", "e\u0301", "\x00", "x" * 40]
 CLOSED = "Storage.prototype.setItem = () => { throw new DOMException('no', 'SecurityError'); }"

@@ -382,6 +382,7 @@ else:
 """
 
 
+@pytest.mark.beside
 async def test_sigkill_in_mid_import_loses_no_row_and_doubles_none(
     db_url: str, db: Db, story: Story, tmp_path: Path
 ) -> None:
@@ -484,6 +485,7 @@ else:
 """
 
 
+@pytest.mark.beside
 async def test_killed_workers_take_no_job_along(redis_url: str, story: Story) -> None:
     """Two of four workers get SIGKILL in mid-job, and their two jobs are gone."""
     redis = Redis.from_url(redis_url, decode_responses=True)
@@ -551,6 +553,7 @@ if os.environ["APP"] == "naive":
 """
 
 
+@pytest.mark.beside
 async def test_celery_hands_the_task_of_a_killed_worker_to_another(
     db: Db, db_url: str, redis_url: str, story: Story, tmp_path: Path
 ) -> None:

@@ -46,11 +46,15 @@ MIB = 1024 * 1024
 growth = partial(leak_detector.growth_per_call, warmup=60, calls=160)
 
 
+def freeze() -> None:
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Collections look at what the test makes, not at pytest; nothing stays for the next."""
-    gc.collect()
-    gc.freeze()
+    freeze()
     yield
     forget()
     naive_pool_checkout.LAST_ERRORS.clear()
@@ -64,6 +68,7 @@ def newest(kind: type) -> object:
     return [one for one in gc.get_objects() if type(one) is kind][-1]
 
 
+@pytest.mark.beside
 @pytest.mark.parametrize("name", SEVEN)
 def test_each_of_the_seven_leaks_is_found_by_line_and_by_holder(name: str, story: Story) -> None:
     """Each request of 10,000 bytes stays: after it was answered, for the life of the process."""
@@ -83,6 +88,7 @@ def test_each_of_the_seven_leaks_is_found_by_line_and_by_holder(name: str, story
         assert any(step.startswith(case.holder) for step in chain), chain
         where = lines[1].rpartition("/")[2].split(":")
         story.naive(f"made in {where[0]}:{where[1]}, held by {'  '.join(chain)}")
+    freeze()  # the chain has looked at everything
 
     with running(case.good) as call:
         per_call = growth(call)
@@ -91,6 +97,7 @@ def test_each_of_the_seven_leaks_is_found_by_line_and_by_holder(name: str, story
         leak_detector.assert_no_leak(call, warmup=20, calls=80)
 
 
+@pytest.mark.beside
 def test_twenty_functions_that_only_look_like_leaks_raise_no_alarm(story: Story) -> None:
     """A cache that fills, a pattern that is compiled, an interned string: all look like leaks.
 
