@@ -33,6 +33,7 @@ from catalog.results import (
     read_results,
     read_verified,
 )
+from catalog.run.bundle import Bundle, own_tests
 from catalog.snippets import Snippet, read_snippets
 from catalog.source import nearest
 
@@ -55,6 +56,7 @@ class Context:
         drills: of every scenario.
         results: what was measured.
         verified: what the last test run verified.
+        tests: by path of the snippet, the test files that run in the page.
         site_url: address of the published site, ending in `/`, or empty.
         repo_url: address of the repository, without a trailing `/`, or empty.
         counts: what the whole stage holds; all 0 until every page is expanded.
@@ -66,6 +68,7 @@ class Context:
     drills: tuple[Drill, ...]
     results: Results
     verified: Verified
+    tests: Mapping[str, Bundle] = field(default_factory=dict)
     site_url: str = ""
     repo_url: str = ""
     counts: Counts = field(default_factory=Counts)
@@ -105,6 +108,7 @@ class Expanded:
         values: keys of the recorded numbers it uses.
         charts: keys of the recorded charts it uses.
         counts: whether it shows what the whole stage holds.
+        runs: whether code of it runs in the page.
     """
 
     text: str = ""
@@ -115,6 +119,7 @@ class Expanded:
     values: set[str] = field(default_factory=set)
     charts: set[str] = field(default_factory=set)
     counts: bool = False
+    runs: bool = False
 
 
 def read_context(root: Path, catalog: Catalog) -> Context:
@@ -130,9 +135,21 @@ def read_context(root: Path, catalog: Catalog) -> Context:
         drills=drills,
         results=results,
         verified=verified,
+        tests=_tests(root, snippets),
         site_url=catalog.site.url,
         repo_url=catalog.site.repo,
     )
+
+
+def _tests(root: Path, snippets: Iterable[Snippet]) -> dict[str, Bundle]:
+    """Give the test files that run in the page: those of runnable snippets that lack nothing."""
+    found = {}
+    for snippet in snippets:
+        if snippet.browser:
+            bundle = own_tests(root, snippet.scenario.replace("-", "_"), snippet.name)
+            if bundle is not None and not bundle.missing:
+                found[snippet.path] = bundle
+    return found
 
 
 def source_pages(root: Path, catalog: Catalog) -> Iterator[str]:
@@ -240,6 +257,9 @@ class _Page:
         if self.question:
             tail = _question_tail(self.question, self.staged)
             self.add(*(self._front(line, "follow_ups") for line in tail))
+        if self.result.runs:
+            script = Sheet(self.context.catalog, self.staged).address("assets/run/start.js")
+            self.add("", f'<script defer src="{script}"></script>')
         self.result.text = "\n".join(self.out).rstrip("\n") + "\n"
         return self.result
 
@@ -592,6 +612,7 @@ class _Page:
             "",
             badge(snippet, self.context.verified),
             "",
+            *self._buttons(snippet),
             '<details class="fd-snippet__file" markdown="1">',
             f"<summary>Whole file, {len(code)} lines{f', {kind}' if kind else ''}</summary>",
             "",
@@ -610,6 +631,26 @@ class _Page:
             "</div>",
             "",
         )
+
+    def _buttons(self, snippet: Snippet) -> Iterator[str]:
+        """Give the place where a script puts the buttons that run a snippet in the page."""
+        if not snippet.browser:
+            return
+        self.result.runs = True
+        sheet = Sheet(self.context.catalog, self.staged)
+        carried = {
+            "fd-run": f"{snippet.name}.py",
+            "code": sheet.address(snippet.code_path),
+            "path": snippet.path,
+        }
+        tests = self.context.tests.get(snippet.path)
+        if tests is not None:
+            carried["tests"] = sheet.address(snippet.tests_path)
+            if tests.blocks:
+                carried["blocks"] = "1"
+        words = "".join(f' data-{key}="{value}"' for key, value in carried.items())
+        yield f'<div class="fd-run"{words}></div>'
+        yield ""
 
 
 def badge(snippet: Snippet, verified: Verified) -> str:
