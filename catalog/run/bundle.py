@@ -113,7 +113,9 @@ def _read(text: str, path: str) -> _Found:
         or (isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_"))
         for node in ast.walk(tree)
     )
-    return _Found(tuple(_imports(tree, place, deep=True)), awaits)
+    # A fixture's own imports are for the tests that ask for it.
+    deep = not path.endswith("/conftest.py")
+    return _Found(tuple(_imports(tree, place, deep=deep)), awaits)
 
 
 def _imports(tree: ast.Module, place: tuple[str, ...], *, deep: bool) -> Iterator[str]:

@@ -7,6 +7,7 @@ in the page there is only Python itself.
 import ast
 import asyncio
 import functools
+import gc
 import importlib
 import inspect
 import linecache
@@ -15,6 +16,7 @@ import re
 import shutil
 import sys
 import traceback
+import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -43,6 +45,8 @@ Report = dict[str, object]
 def place(files: Mapping[str, str]) -> None:
     """Put files below ROOT, and nothing else; forget what was imported from there before."""
     os.chdir("/")
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()  # what an earlier run left complains now, not in the next one
     shutil.rmtree(ROOT, ignore_errors=True)
     for path, text in files.items():
         target = ROOT / path

@@ -42,15 +42,16 @@ def test_imports_are_followed_to_the_last(tmp_path: Path) -> None:
 
 
 def test_a_conftest_belongs_to_each_test_beside_it(tmp_path: Path) -> None:
+    fixture = "import sqlalchemy\n\ndef database():\n    import psycopg\n"
     put(
         tmp_path,
         tests__scenarios__a__test_x="",
-        tests__scenarios__a__conftest="import psycopg",
+        tests__scenarios__a__conftest=fixture,
         snippets__a__x="",
     )
     found = own_tests(tmp_path, "a", "x")
     assert found is not None
-    assert found.missing == {"psycopg"}
+    assert found.missing == {"sqlalchemy"}
 
 
 @pytest.mark.parametrize(
