@@ -21,6 +21,7 @@ from pymdownx.snippets import (  # type: ignore[import-untyped] # it has no type
 from catalog import chart, d2, figure
 from catalog.counts import SERVERS, Counts, counts_table
 from catalog.drills import Drill, read_drills
+from catalog.exercise import Exercise, folded, read_exercise, served
 from catalog.markdown import Document, Fence, fences, without_code
 from catalog.model import Catalog, Question, Scenario
 from catalog.pages.sheet import Sheet
@@ -57,6 +58,7 @@ class Context:
         results: what was measured.
         verified: what the last test run verified.
         tests: by path of the snippet, the test files that run in the page.
+        exercises: by id of the scenario.
         site_url: address of the published site, ending in `/`, or empty.
         repo_url: address of the repository, without a trailing `/`, or empty.
         counts: what the whole stage holds; all 0 until every page is expanded.
@@ -69,6 +71,7 @@ class Context:
     results: Results
     verified: Verified
     tests: Mapping[str, Bundle] = field(default_factory=dict)
+    exercises: Mapping[str, Exercise] = field(default_factory=dict)
     site_url: str = ""
     repo_url: str = ""
     counts: Counts = field(default_factory=Counts)
@@ -136,6 +139,7 @@ def read_context(root: Path, catalog: Catalog) -> Context:
         results=results,
         verified=verified,
         tests=_tests(root, snippets),
+        exercises=_exercises(root, catalog),
         site_url=catalog.site.url,
         repo_url=catalog.site.repo,
     )
@@ -150,6 +154,11 @@ def _tests(root: Path, snippets: Iterable[Snippet]) -> dict[str, Bundle]:
             if bundle is not None and not bundle.missing:
                 found[snippet.path] = bundle
     return found
+
+
+def _exercises(root: Path, catalog: Catalog) -> dict[str, Exercise]:
+    found = ((one.id, read_exercise(root, one.python_name)) for one in catalog.scenarios)
+    return {name: exercise for name, exercise in found if exercise is not None}
 
 
 def source_pages(root: Path, catalog: Catalog) -> Iterator[str]:
@@ -252,6 +261,8 @@ class _Page:
                 if problem_open:
                     self.add(*_error_messages(self.scenario, lines))
                 problem_open = lines[index].strip() == "## Problem"
+                if lines[index].strip() == "## Interview questions":
+                    self._exercise(self.scenario)
             self.text(lines[index], visible[index])
             self.line += 1
         if self.question:
@@ -582,6 +593,32 @@ class _Page:
         if not self.context.catalog.has_page(scenario):
             return f"{scenario.title} (planned)"
         return f"[{scenario.title}]({relative(f'scenarios/{scenario.id}.md', self.staged)})"
+
+    # the exercise -----------------------------------------------------------------------------
+
+    def _exercise(self, scenario: Scenario) -> None:
+        """Close the self-check with what the reader is to break."""
+        exercise = self.context.exercises.get(scenario.id)
+        if exercise is None:
+            return
+        faults = [f"lacks {name}" for name in exercise.missing]
+        if exercise.bundle is not None:
+            gone = sorted(exercise.bundle.missing)
+            faults += [f"imports {name}, which a page lacks" for name in gone]
+            faults += [] if exercise.task else ["has no task before its hints"]
+            faults += [] if len(exercise.hints) > 1 else ["gives fewer than two hints"]
+        for fault in faults:
+            mend = f"see tests/scenarios/rate_limiting/break_it, and mend {exercise.folder}"
+            self.result.problems.append(Problem(f"{exercise.folder}/task.md", 1, fault, mend))
+        if faults:
+            return
+        self.result.runs = True
+        self.add("### Break it", "", exercise.task, "")
+        place = f"{exercise.folder}/start.py"
+        self._listing(exercise.start.rstrip("\n").split("\n"), "", place, "")
+        address = Sheet(self.context.catalog, self.staged).address(served(scenario.id))
+        self.add("", f'<div class="fd-run" data-fd-run="start.py" data-exercise="{address}"></div>')
+        self.add("", *folded(exercise.hints))
 
     # the card of a snippet ------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ import yaml
 
 from catalog import check, export, pages
 from catalog.counts import Counts, count_fences
+from catalog.exercise import served
 from catalog.expand import (
     Context,
     Expanded,
@@ -141,6 +142,10 @@ def _other_files(made: Plan, context: Context) -> None:
     for snippet in context.snippets.values():
         made.files[snippet.code_path] = snippet.stripped.encode()
     made.files[f"{kit.SERVED}/glue.py"] = (kit.HERE / "glue.py").read_bytes()
+    for scenario, exercise in context.exercises.items():
+        if exercise.bundle is not None:
+            data = exercise.bundle.json(checker=exercise.checker)
+            made.files[served(scenario)] = data
     for path, tests in context.tests.items():
         made.files[context.snippets[path].tests_path] = tests.json()
     for name, data in export.files(made.catalog).items():

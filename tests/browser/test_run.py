@@ -147,6 +147,23 @@ def test_edit_break_and_mend(page: Page) -> None:
     assert card.press("Run").startswith("Finished: ")
 
 
+def test_an_exercise_is_checked_and_its_hints_come_one_at_a_time(page: Page) -> None:
+    card = Card(page, "start.py")
+    assert card.press("Check") == "Not yet."
+    assert "100 of 199 passed" in card.output()
+    card.press("Edit")
+    card.at.get_by_role("textbox").focus()
+    page.keyboard.press("Control+a")
+    solution = ROOT / "tests/scenarios/rate_limiting/break_it/solution.py"
+    page.keyboard.insert_text(solution.read_text("utf-8"))
+    assert card.press("Check") == "Solved."
+    assert "199 requests passed" in card.output()
+    first, second = page.get_by_text("A hint"), page.get_by_text("Another hint").first
+    assert not second.is_visible()
+    first.click()
+    assert second.is_visible()
+
+
 def test_stop_and_the_limits(page: Page) -> None:
     """A loop, a flood, a bomb: the page lives, says why, and runs the next program."""
     card = Card(page, "gcra.py")
