@@ -1,11 +1,11 @@
 """Each marked snippet, and its tests, under the page's own Pyodide in node."""
 
-import io
 import json
-import runpy
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +65,15 @@ def python(blocking: bool) -> Iterator[Python]:
             assert process.wait(30) == 0
 
 
-def native(snippet: Snippet) -> str:
-    """What the file prints under the Python of this environment."""
-    with redirect_stdout(io.StringIO(newline="")) as printed:
-        runpy.run_path(str(ROOT / snippet.path), run_name="__main__")
-    return printed.getvalue()
+@cache
+def natively() -> dict[str, tuple[object, str]]:
+    """What each marked file prints under the Python of this environment; each its own process."""
+    found: dict[str, tuple[object, str]] = {}
+    for snippet in SNIPPETS:
+        command = [sys.executable, str(ROOT / snippet.path)]
+        done = subprocess.run(command, capture_output=True, check=True)
+        found[snippet.path] = (None, done.stdout.decode())
+    return found
 
 
 def offered(snippet: Snippet) -> Bundle | None:
@@ -87,7 +91,7 @@ def printed_by(page: Python) -> dict[str, tuple[object, str]]:
     return found
 
 
-def tested_by(page: Python, *, blocks: bool) -> dict[str, object]:
+def outcomes_of(page: Python, *, blocks: bool) -> dict[str, object]:
     """How the tests end that need stack switching, or those that do not: None is well."""
     found: dict[str, object] = {}
     for snippet in SNIPPETS:
@@ -123,8 +127,8 @@ def test_with_stack_switching_a_page_does_what_cpython_does() -> None:
     """Marked files print the same; the tests that wait for an event loop pass."""
     with python(blocking=True) as page:
         assert page.hello["blocking"] is True
-        assert printed_by(page) == {one.path: (None, native(one)) for one in SNIPPETS}
-        tested = tested_by(page, blocks=True)
+        assert printed_by(page) == natively()
+        tested = outcomes_of(page, blocks=True)
         assert all_well(tested), tested
 
 
@@ -132,8 +136,8 @@ def test_without_stack_switching_a_page_does_as_much_as_it_can() -> None:
     """Marked files print the same; all other tests pass, so they do with more as well."""
     with python(blocking=False) as page:
         assert page.hello["blocking"] is False
-        assert printed_by(page) == {one.path: (None, native(one)) for one in SNIPPETS}
-        tested = tested_by(page, blocks=False)
+        assert printed_by(page) == natively()
+        tested = outcomes_of(page, blocks=False)
         assert all_well(tested), tested
         judged = judged_by(page)
         assert judged == dict.fromkeys(judged, (False, True))
