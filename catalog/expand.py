@@ -613,7 +613,7 @@ class _Page:
         if faults:
             return
         self.result.runs = True
-        self.add("### Break it", "", exercise.task, "")
+        self.add("### Break it", "", *exercise.task.split("\n"), "")
         place = f"{exercise.folder}/start.py"
         self._listing(exercise.start.rstrip("\n").split("\n"), "", place, "")
         address = Sheet(self.context.catalog, self.staged).address(served(scenario.id))
