@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from catalog.check import open_in_drafts
+from catalog.problem import SetUpError
+from catalog.run import kit
 from catalog.stage import StageError, plan, stage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
-    except StageError as error:
+    except (SetUpError, StageError) as error:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
@@ -29,7 +31,14 @@ def _run(options: argparse.Namespace) -> int:
     root: Path = options.root.resolve()
     if options.command == "stage":
         say = _say_problems if options.quiet else _say
-        return stage(root, drafts=options.drafts, keep_going=options.keep_going, report=say)
+        fetched = kit.assets(say)
+        return stage(
+            root,
+            drafts=options.drafts,
+            keep_going=options.keep_going,
+            report=say,
+            fetched=fetched,
+        )
     if options.command == "site":
         from catalog.site import build_site
 
@@ -68,7 +77,7 @@ def _say(line: str) -> None:
 
 
 def _say_problems(line: str) -> None:
-    if not (line.startswith("stage:") and line.endswith("changed")):
+    if not (line.startswith("run:") or (line.startswith("stage:") and line.endswith("changed"))):
         _say(line)
 
 

@@ -12,6 +12,7 @@ from catalog.markdown import read_document
 from catalog.model import Catalog, Status
 from catalog.problem import Problem
 from catalog.results import read_verified
+from catalog.run.bundle import LACKING
 from catalog.snippets import Snippet
 from evidence.hashing import is_stale
 
@@ -42,11 +43,8 @@ _REQUIREMENT = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[\w,-]+\])?>=(?P<major>\d+)(?:\.\w+)*,<(?P<next>\d+)$"
 )
 _OURS = frozenset({"snippets", "lab", "catalog", "evidence", "tests"})
-# A browser has no sockets, threads or processes, and its clock is too coarse to time a demo.
-_NOT_IN_BROWSER = frozenset(
-    {"concurrent", "ctypes", "mmap", "multiprocessing", "resource", "select", "selectors",
-     "signal", "socket", "socketserver", "ssl", "subprocess", "threading", "tracemalloc"}
-)  # fmt: skip
+# Memory is counted otherwise in a browser, and its clock is too coarse to time a demo.
+_NOT_IN_BROWSER = LACKING | {"tracemalloc"}
 _NOT_PRINTED_IN_BROWSER = frozenset({"getsizeof", "perf_counter", "perf_counter_ns"})
 
 

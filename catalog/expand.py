@@ -21,6 +21,7 @@ from pymdownx.snippets import (  # type: ignore[import-untyped] # it has no type
 from catalog import chart, d2, figure
 from catalog.counts import SERVERS, Counts, counts_table
 from catalog.drills import Drill, read_drills
+from catalog.exercise import Exercise, folded, read_exercise, served
 from catalog.markdown import Document, Fence, fences, without_code
 from catalog.model import Catalog, Question, Scenario
 from catalog.pages.sheet import Sheet
@@ -33,6 +34,7 @@ from catalog.results import (
     read_results,
     read_verified,
 )
+from catalog.run.bundle import Bundle, own_tests
 from catalog.snippets import Snippet, read_snippets
 from catalog.source import nearest
 
@@ -55,6 +57,8 @@ class Context:
         drills: of every scenario.
         results: what was measured.
         verified: what the last test run verified.
+        tests: by path of the snippet, the test files that run in the page.
+        exercises: by id of the scenario.
         site_url: address of the published site, ending in `/`, or empty.
         repo_url: address of the repository, without a trailing `/`, or empty.
         counts: what the whole stage holds; all 0 until every page is expanded.
@@ -66,6 +70,8 @@ class Context:
     drills: tuple[Drill, ...]
     results: Results
     verified: Verified
+    tests: Mapping[str, Bundle] = field(default_factory=dict)
+    exercises: Mapping[str, Exercise] = field(default_factory=dict)
     site_url: str = ""
     repo_url: str = ""
     counts: Counts = field(default_factory=Counts)
@@ -105,6 +111,7 @@ class Expanded:
         values: keys of the recorded numbers it uses.
         charts: keys of the recorded charts it uses.
         counts: whether it shows what the whole stage holds.
+        runs: whether code of it runs in the page.
     """
 
     text: str = ""
@@ -115,6 +122,7 @@ class Expanded:
     values: set[str] = field(default_factory=set)
     charts: set[str] = field(default_factory=set)
     counts: bool = False
+    runs: bool = False
 
 
 def read_context(root: Path, catalog: Catalog) -> Context:
@@ -130,9 +138,27 @@ def read_context(root: Path, catalog: Catalog) -> Context:
         drills=drills,
         results=results,
         verified=verified,
+        tests=_tests(root, snippets),
+        exercises=_exercises(root, catalog),
         site_url=catalog.site.url,
         repo_url=catalog.site.repo,
     )
+
+
+def _tests(root: Path, snippets: Iterable[Snippet]) -> dict[str, Bundle]:
+    """Give the test files that run in the page: those of runnable snippets that lack nothing."""
+    found = {}
+    for snippet in snippets:
+        if snippet.browser:
+            bundle = own_tests(root, snippet.scenario.replace("-", "_"), snippet.name)
+            if bundle is not None and not bundle.missing:
+                found[snippet.path] = bundle
+    return found
+
+
+def _exercises(root: Path, catalog: Catalog) -> dict[str, Exercise]:
+    found = ((one.id, read_exercise(root, one.python_name)) for one in catalog.scenarios)
+    return {name: exercise for name, exercise in found if exercise is not None}
 
 
 def source_pages(root: Path, catalog: Catalog) -> Iterator[str]:
@@ -235,6 +261,8 @@ class _Page:
                 if problem_open:
                     self.add(*_error_messages(self.scenario, lines))
                 problem_open = lines[index].strip() == "## Problem"
+                if lines[index].strip() == "## Interview questions":
+                    self._exercise(self.scenario)
             self.text(lines[index], visible[index])
             self.line += 1
         if self.question:
@@ -244,6 +272,9 @@ class _Page:
             }
             tail = _question_tail(self.question, self.staged, steps)
             self.add(*(self._front(line, "follow_ups") for line in tail))
+        if self.result.runs:
+            script = Sheet(self.context.catalog, self.staged).address("assets/run/start.js")
+            self.add("", f'<script defer src="{script}"></script>')
         self.result.text = "\n".join(self.out).rstrip("\n") + "\n"
         return self.result
 
@@ -567,6 +598,32 @@ class _Page:
             return f"{scenario.title} (planned)"
         return f"[{scenario.title}]({relative(f'scenarios/{scenario.id}.md', self.staged)})"
 
+    # the exercise -----------------------------------------------------------------------------
+
+    def _exercise(self, scenario: Scenario) -> None:
+        """Close the self-check with what the reader is to break."""
+        exercise = self.context.exercises.get(scenario.id)
+        if exercise is None:
+            return
+        faults = [f"lacks {name}" for name in exercise.missing]
+        if exercise.bundle is not None:
+            gone = sorted(exercise.bundle.missing)
+            faults += [f"imports {name}, which a page lacks" for name in gone]
+            faults += [] if exercise.task else ["has no task before its hints"]
+            faults += [] if len(exercise.hints) > 1 else ["gives fewer than two hints"]
+        for fault in faults:
+            mend = f"see tests/scenarios/rate_limiting/break_it, and mend {exercise.folder}"
+            self.result.problems.append(Problem(f"{exercise.folder}/task.md", 1, fault, mend))
+        if faults:
+            return
+        self.result.runs = True
+        self.add("### Break it", "", *exercise.task.split("\n"), "")
+        place = f"{exercise.folder}/start.py"
+        self._listing(exercise.start.rstrip("\n").split("\n"), "", place, "")
+        address = Sheet(self.context.catalog, self.staged).address(served(scenario.id))
+        self.add("", f'<div class="fd-run" data-fd-run="start.py" data-exercise="{address}"></div>')
+        self.add("", *folded(exercise.hints))
+
     # the card of a snippet ------------------------------------------------------------------
 
     def _card(self, name: str) -> None:
@@ -596,6 +653,7 @@ class _Page:
             "",
             badge(snippet, self.context.verified),
             "",
+            *self._buttons(snippet),
             '<details class="fd-snippet__file" markdown="1">',
             f"<summary>Whole file, {len(code)} lines{f', {kind}' if kind else ''}</summary>",
             "",
@@ -614,6 +672,26 @@ class _Page:
             "</div>",
             "",
         )
+
+    def _buttons(self, snippet: Snippet) -> Iterator[str]:
+        """Give the place where a script puts the buttons that run a snippet in the page."""
+        if not snippet.browser:
+            return
+        self.result.runs = True
+        sheet = Sheet(self.context.catalog, self.staged)
+        carried = {
+            "fd-run": f"{snippet.name}.py",
+            "code": sheet.address(snippet.code_path),
+            "path": snippet.path,
+        }
+        tests = self.context.tests.get(snippet.path)
+        if tests is not None:
+            carried["tests"] = sheet.address(snippet.tests_path)
+            if tests.blocks:
+                carried["blocks"] = "1"
+        words = "".join(f' data-{key}="{value}"' for key, value in carried.items())
+        yield f'<div class="fd-run"{words}></div>'
+        yield ""
 
 
 def badge(snippet: Snippet, verified: Verified) -> str:

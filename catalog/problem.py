@@ -22,3 +22,7 @@ class Problem:
     def __str__(self) -> str:
         """Give `path:line: what. Mend: mend.`, the form that editors turn into a link."""
         return f"{self.path}:{self.line}: {self.what}. Mend: {self.mend}."
+
+
+class SetUpError(Exception):
+    """Something the build needs cannot be had; says why and what mends it."""

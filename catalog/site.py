@@ -11,6 +11,7 @@ from pathlib import Path
 
 from catalog.html import check_site
 from catalog.plugin import STAGED
+from catalog.run import kit
 from catalog.stage import StageError, alone, stage, undisturbed
 from catalog.zensical import read_config
 
@@ -37,9 +38,10 @@ def build_site(
         The exit status.
 
     Raises:
+        SetUpError: what runs code in the page cannot be fetched.
         StageError: the target cannot be written.
     """
-    if status := stage(root, report=report):
+    if status := stage(root, report=report, fetched=kit.assets(report)):
         return status
     if engine == "zensical":
         command = ["zensical", "build", "--strict", "--clean", "-f", "build/zensical.yml"]

@@ -83,6 +83,11 @@ class Snippet:
         return f"code/{self.path.removeprefix('snippets/')}"
 
     @property
+    def tests_path(self) -> str:
+        """Staged path of its tests for the page: `assets/run/tests/rate_limiting/gcra.json`."""
+        return f"assets/run/tests/{self.code_path.removeprefix('code/').removesuffix('.py')}.json"
+
+    @property
     def naive(self) -> bool:
         """Whether this is the version that fails on purpose."""
         return self.name.startswith("naive_")

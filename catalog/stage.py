@@ -13,7 +13,7 @@ import signal
 import tempfile
 import threading
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ import yaml
 
 from catalog import check, export, pages
 from catalog.counts import Counts, count_fences
+from catalog.exercise import served
 from catalog.expand import (
     Context,
     Expanded,
@@ -36,6 +37,7 @@ from catalog.markdown import Document, parse_document, read_document
 from catalog.model import Catalog
 from catalog.problem import Problem
 from catalog.reference import reference_pages
+from catalog.run import kit
 from catalog.slim import slim
 from catalog.zensical import zensical_config
 
@@ -139,6 +141,13 @@ def _other_files(made: Plan, context: Context) -> None:
             made.files[file.relative_to(docs).as_posix()] = slim(file)
     for snippet in context.snippets.values():
         made.files[snippet.code_path] = snippet.stripped.encode()
+    made.files[f"{kit.SERVED}/glue.py"] = (kit.HERE / "glue.py").read_bytes()
+    for scenario, exercise in context.exercises.items():
+        if exercise.bundle is not None:
+            data = exercise.bundle.json(checker=exercise.checker)
+            made.files[served(scenario)] = data
+    for path, tests in context.tests.items():
+        made.files[context.snippets[path].tests_path] = tests.json()
     for name, data in export.files(made.catalog).items():
         text = name.endswith((".json", ".txt"))
         made.files[name] = _with_numbers(data, context) if text else data
@@ -205,6 +214,7 @@ def stage(
     drafts: bool = False,
     keep_going: bool = False,
     report: Callable[[str], None] = print,
+    fetched: Mapping[str, bytes] | None = None,
 ) -> int:
     """Stage the site.
 
@@ -213,6 +223,7 @@ def stage(
         drafts: also stage pages that say `status: draft` (while serving).
         keep_going: write what can be written although there are problems.
         report: takes each line of what is said.
+        fetched: files that come from elsewhere, by path below `build/docs`: `kit.assets()`.
 
     Returns:
         The exit status: 0, or 1 when there are problems.
@@ -224,6 +235,7 @@ def stage(
         made = plan(root, drafts=drafts)
     except OSError as error:  # a picture could not be cached, or a source not be read
         raise _cannot(error, root) from error
+    made.files |= fetched or {}
     for problem in made.problems:
         report(str(problem))
     if made.problems and not keep_going:

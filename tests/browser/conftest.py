@@ -30,6 +30,14 @@ NOT_SOURCE = shutil.ignore_patterns(
 )
 
 
+def share_kit(copy: Path) -> None:
+    """Let a copy of the repository use what is fetched for pages once."""
+    kits = ROOT / "build" / "run"
+    kits.mkdir(parents=True, exist_ok=True)
+    (copy / "build").mkdir(exist_ok=True)
+    (copy / "build" / "run").symlink_to(kits)
+
+
 def build(folder: Path) -> str:
     """Build the site of a copy of the repository, at a public address below a sub-path.
 
@@ -39,6 +47,7 @@ def build(folder: Path) -> str:
         Why it could not be built; empty when it was.
     """
     shutil.copytree(ROOT, folder, ignore=NOT_SOURCE)
+    share_kit(folder)
     for kept in ("cache", "verified.json"):
         source = ROOT / "build" / kept
         if source.is_dir():

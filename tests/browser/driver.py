@@ -27,6 +27,7 @@ class Chromium:
     @contextmanager
     def context(self, **options: Any) -> Iterator[BrowserContext]:  # noqa: ANN401 - Playwright's own options
         """A fresh profile; options as for `Browser.new_context`."""
+        before = asyncio._get_running_loop()  # ours, where a profile is open already
         asyncio._set_running_loop(self.loop)
         context = self.browser.new_context(
             **{"viewport": DESK, "reduced_motion": "reduce", **options}
@@ -35,8 +36,9 @@ class Chromium:
         try:
             yield context
         finally:
+            asyncio._set_running_loop(self.loop)
             context.close()
-            asyncio._set_running_loop(None)
+            asyncio._set_running_loop(before)
 
 
 def choose(page: Page, palette: Palette) -> None:

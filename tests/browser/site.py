@@ -71,6 +71,13 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     """Serves one folder below PREFIX, with the site's own 404 page."""
 
     protocol_version = "HTTP/1.1"
+    policy = ""
+    """A content security policy, sent with everything."""
+
+    def end_headers(self) -> None:
+        if self.policy:
+            self.send_header("Content-Security-Policy", self.policy)
+        super().end_headers()
 
     def translate_path(self, path: str) -> str:
         below = unquote(urlsplit(path).path)
@@ -95,11 +102,18 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[Site]:
-    """Serve the folder on a free port of loopback until the block ends."""
+def serve(folder: Path, policy: str = "") -> Iterator[Site]:
+    """Serve the folder on a free port of loopback until the block ends.
+
+    Args:
+        folder: the built site.
+        policy: the content security policy to send; none when empty.
+    """
+    kind = type("Handler", (Handler,), {"policy": policy})
 
     def handler(*arguments: object) -> Handler:
-        return Handler(*arguments, directory=str(folder))  # type: ignore[arg-type]  # socketserver's own three
+        made: Handler = kind(*arguments, directory=str(folder))
+        return made
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -524,8 +524,9 @@ def test_ctrl_c_waits_until_all_files_are_in_place(
 
 @pytest.mark.slow
 def test_two_stages_at_once_agree(staged: Path) -> None:
-    (staged / "docs/assets/new.css").write_text("a{}", encoding="utf-8")
     command = [sys.executable, "-m", "catalog", "--root", str(staged), "stage"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)  # with what is fetched
+    (staged / "docs/assets/new.css").write_text("a{}", encoding="utf-8")
     both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
     deadline = time.monotonic() + 60
     said = [one.communicate(timeout=deadline - time.monotonic())[1].decode() for one in both]

@@ -3,13 +3,14 @@
 import shutil
 from pathlib import Path
 
-from tests.browser.conftest import NOT_SOURCE
+from tests.browser.conftest import NOT_SOURCE, share_kit
 from tests.browser.site import ROOT
 
 
 def small_repository(root: Path, *scenarios: str) -> Path:
     """Copy the repository to `root` with no page, snippet or result but those of `scenarios`."""
     shutil.copytree(ROOT, root, ignore=NOT_SOURCE)
+    share_kit(root)
     rooms = {name.replace("-", "_") for name in scenarios}
     kept = {f"{name}.md" for name in scenarios} | {f"q-{name}.md" for name in scenarios}
     for page in [*(root / "docs/scenarios").iterdir(), *(root / "docs/questions").iterdir()]:

@@ -29,7 +29,7 @@ from snippets.large_datasets.keyset_postgres import iter_all as iter_all_postgre
 from snippets.large_datasets.naive_offset_pagination import ids_by_offset, ids_by_second
 from snippets.large_datasets.server_side_cursor import stream_rows
 
-from .conftest import page_query
+from .queries import page_query
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 MIB = 2**20

@@ -16,7 +16,8 @@ from snippets.large_datasets.keyset_postgres import (
     iter_all,
 )
 
-from .conftest import Demo, page_query
+from .conftest import Demo
+from .queries import page_query
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ["b", "A", "a", "B", "é", ""]

@@ -1,0 +1,67 @@
+// @ts-check
+// Python itself, the same in the worker of a page and in node, where it is tested.
+
+/** How much memory Python gets, in MiB. WebAssembly's memory never shrinks, and a phone has little. */
+export const MEMORY = 512;
+const PAGE = 65536;
+
+/** Whether Python can wait for a promise in the middle of a call (WebAssembly stack switching). */
+export const blocking = () => "Suspending" in WebAssembly;
+
+/** Refuse to grow beyond the limit: Python then raises MemoryError, and the tab lives. */
+export const limitMemory = () => {
+  const { grow } = WebAssembly.Memory.prototype;
+  WebAssembly.Memory.prototype.grow = function (pages) {
+    if (this.buffer.byteLength + pages * PAGE > MEMORY * 2 ** 20) throw new RangeError("limit");
+    return grow.call(this, pages);
+  };
+};
+
+/** How Pyodide is to be started with what this site serves, and with nothing from elsewhere.
+ * @param {any} kit what `kit.json` holds
+ * @param {string} base where it lies, with a slash at the end
+ */
+export const options = (kit, base) => ({
+  indexURL: base + kit.pyodide,
+  lockFileContents: JSON.stringify(kit.lock),
+  packageBaseUrl: `${base}wheels/`,
+  env: { COLUMNS: "80", HOME: "/reader", NO_COLOR: "1" },
+});
+
+/** Make a started Pyodide ready for jobs.
+ * @param {any} py
+ * @param {string} glue text of glue.py
+ * @param {(stream: "out" | "err", bytes: Uint8Array) => void} write takes what is printed
+ * @returns {(job: any) => Promise<any>} runs one job after the other
+ */
+export const ready = (py, glue, write) => {
+  for (const [stream, set] of /** @type {["out" | "err", any][]} */ ([["out", py.setStdout], ["err", py.setStderr]])) {
+    set.call(py, { write: (bytes) => (write(stream, bytes), bytes.length) });
+  }
+  py.setStdin({ error: true });
+  py.FS.mkdirTree("/glue");
+  py.FS.writeFile("/glue/glue.py", glue);
+  py.runPython("import sys; sys.path.append('/glue'); sys.stdout.reconfigure(line_buffering=True)");
+  const module = py.pyimport("glue");
+  const plain = (value) => {
+    const copy = value?.toJs?.({ dict_converter: Object.fromEntries });
+    value?.destroy?.();
+    return copy ?? value ?? null;
+  };
+  // Only a call that may be suspended lets tests use asyncio.run.
+  const call = (name, ...args) => blocking() ? module[name].callPromising(...args) : module[name](...args);
+
+  return async (job) => {
+    if (job.packages?.length) {
+      const errors = [];
+      await py.loadPackage(job.packages, { messageCallback() {}, errorCallback: (text) => errors.push(text) });
+      if (errors.length) throw new Error(errors[0]);
+    }
+    const files = py.toPy(job.files);
+    module.place(files);
+    files.destroy();
+    if (job.kind === "test") return plain(await call("test", job.path, MEMORY));
+    if (job.kind === "check") return plain(await call("check", job.path, job.checker, MEMORY));
+    return { error: plain(await call(blocking() ? "run" : "run_awaiting", job.path, MEMORY)) };
+  };
+};

@@ -1,0 +1,114 @@
+// @ts-check
+// Python in a module worker: a program that loops for ever does not hold the page up.
+import { blocking, limitMemory, options, ready } from "./python.js";
+
+const here = new URL(".", import.meta.url).href;
+/** How many characters of one run are shown. */
+const LIMIT = 100_000;
+/** Until so many, each piece is shown at once; then every 40 ms. */
+const AT_ONCE = 5_000;
+// What a first start imports, so that a later one, from the snapshot, need not.
+const WARM = "import ast, asyncio, bisect, collections.abc, contextlib, dataclasses, functools, heapq, importlib, inspect, itertools, "
+  + "json, linecache, pathlib, random, shutil, time, traceback, types, typing";
+
+/** @type {{id: number, shown: number, dropped: number, kept: [string, string][], last: number}} */
+let now = { id: 0, shown: 0, dropped: 0, kept: [], last: 0 };
+const decoders = { out: new TextDecoder(), err: new TextDecoder() };
+const flush = () => {
+  if (now.kept.length) postMessage({ id: now.id, out: now.kept });
+  now.kept = [];
+  now.last = performance.now();
+};
+/** @param {"out" | "err"} stream @param {Uint8Array} bytes */
+const write = (stream, bytes) => {
+  const text = decoders[stream].decode(bytes, { stream: true });
+  const room = LIMIT - now.shown;
+  now.shown += text.length;
+  if (text.length > room) {
+    now.dropped += text.length - Math.max(0, room);
+    if (room >= 0) postMessage({ id: now.id, full: LIMIT });
+  }
+  if (room > 0 && text) now.kept.push([stream, text.slice(0, room)]);
+  if (now.shown < AT_ONCE || performance.now() - now.last > 40) flush();
+};
+
+/** A file that does not come is named; Pyodide would wait for it in vain.
+ * @param {(reason: Error) => void} reject
+ */
+const watchFiles = (reject) => {
+  const plain = self.fetch;
+  self.fetch = async (...args) => {
+    const name = new URL(/** @type {string} */ (args[0]?.url ?? args[0]), here).pathname.split("/").pop();
+    try {
+      const answer = await plain(...args);
+      if (!answer.ok) throw new Error(`${answer.status}`);
+      return answer;
+    } catch (error) {
+      reject(new Error(`The file ${name} could not be loaded (${error.message}).`));
+      throw error;
+    }
+  };
+};
+
+/** Start Python: from the memory of an earlier start where this browser kept one, else anew. */
+const start = async () => {
+  try {
+    new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
+  } catch {
+    throw new Error("This browser, or a rule of this site, does not let pages run WebAssembly.");
+  }
+  limitMemory();
+  const [kit, glue] = await Promise.all([
+    fetch(`${here}kit.json`).then((answer) => answer.json()), fetch(`${here}glue.py`).then((answer) => answer.text()),
+  ]);
+  const { loadPyodide } = await import(`${here}${kit.pyodide}pyodide.mjs`);
+  const given = options(kit, here);
+  const name = `${here}snapshot-${kit.key}`;
+  // A browser keeps it on https and localhost only; where anything about it fails, Python starts anew.
+  const store = await self.caches?.open("firedrill-python").catch(() => undefined);
+  const kept = await store?.match(name);
+  if (store && kept?.body) {
+    try {
+      const memory = await new Response(kept.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+      const py = await loadPyodide({ ...given, _loadSnapshot: new Uint8Array(memory) });
+      py.runPython("import random; random.seed()"); // the snapshot's generator had its seed already
+      Object.assign(self, { fromSnapshot: true }); // for tests
+      return ready(py, glue, write);
+    } catch {
+      await store.delete(name);
+    }
+  }
+  const py = await loadPyodide({ ...given, _makeSnapshot: !!store });
+  if (store) keep(py, store, name).catch(() => {});
+  return ready(py, glue, write);
+};
+
+/** Keep the memory of a fresh start for the next page; the older ones go.
+ * @param {any} py @param {Cache} store @param {string} name
+ */
+const keep = async (py, store, name) => {
+  py.runPython(WARM);
+  const memory = new Blob([py.makeMemorySnapshot()]);
+  const packed = await new Response(memory.stream().pipeThrough(new CompressionStream("gzip"))).blob();
+  for (const old of await store.keys()) await store.delete(old);
+  await store.put(name, new Response(packed));
+};
+
+const started = new Promise((resolve, reject) => {
+  watchFiles(reject);
+  start().then(resolve, reject);
+});
+started.then(() => postMessage({ ready: true, blocking: blocking() }), (error) => postMessage({ fatal: error.message }));
+
+onmessage = async ({ data }) => {
+  const perform = await started;
+  now = { id: data.id, shown: 0, dropped: 0, kept: [], last: 0 };
+  let result;
+  try {
+    result = await perform(data);
+  } catch (error) {
+    result = { error: { type: "Error", line: 0, text: `${error.message}\n` } };
+  }
+  flush();
+  postMessage({ id: data.id, result, dropped: now.dropped });
+};

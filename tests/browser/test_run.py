@@ -1,0 +1,307 @@
+"""Running a page's code in the page: every button, every limit, and nothing from elsewhere."""
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, ElementHandle, Locator, Page
+
+from catalog.snippets import Snippet, read_snippets
+from tests.browser.driver import DESK, NARROW, Chromium, overflow
+from tests.browser.site import ROOT, Site, serve
+
+SNIPPETS = {snippet.path: snippet for snippet in read_snippets(ROOT)[0] if snippet.browser}
+PAGE = "scenarios/rate-limiting/"
+START_MS = 60_000
+KEPT = "caches.open('firedrill-python').then(c => c.keys()).then(k => k.length)"
+OURS = "assets/run/"
+
+
+class Card:
+    """The buttons of one file, pressed as a reader does it."""
+
+    def __init__(self, page: Page, name: str) -> None:
+        self.page = page
+        self.at: Locator = page.locator(f".fd-run[data-fd-run='{name}']")
+        self.at.locator(".fd-run__bar").wait_for()
+
+    def press(self, name: str) -> str:
+        """Press a button, wait until nothing runs, and give what the status says."""
+        self.at.get_by_role("button", name=name, exact=True).click()
+        return self.wait()
+
+    def wait(self) -> str:
+        at: ElementHandle = self.at.element_handle()
+        quiet = "at => !at.querySelector('[aria-busy=true]') && !at.innerText.includes('Loading')"
+        self.page.wait_for_function(quiet, arg=at, timeout=START_MS)
+        return self.at.get_by_role("status").inner_text()
+
+    def output(self) -> str:
+        return self.at.get_by_role("region").inner_text()
+
+    def insert(self, text: str) -> None:
+        """Type at the start of the editor."""
+        self.at.get_by_role("textbox").focus()
+        self.page.keyboard.press("Control+Home")
+        self.page.keyboard.insert_text(text)
+
+
+def runnable(site: Site, path: str) -> list[Snippet]:
+    """The snippets that the page of a scenario offers to run."""
+    found = re.findall(r'class="fd-run"[^>]*data-path="([^"]+)"', site.html(path))
+    return [SNIPPETS[one] for one in found]
+
+
+def policy(site: Site) -> str:
+    """The strict policy: our own files, WebAssembly, and the theme's inline scripts by hash."""
+    inline = re.findall(r"<script(?![^>]*src=)[^>]*>(.+?)</script>", site.html(PAGE), re.DOTALL)
+    hashes = {
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for text in inline
+    }
+    script = f"script-src 'self' 'wasm-unsafe-eval' {' '.join(sorted(hashes))}"
+    style = "style-src 'self' 'unsafe-inline'"  # the editor writes a style element
+    rest = "img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'"
+    return f"default-src 'none'; {script}; {style}; {rest}; base-uri 'self'; form-action 'none'"
+
+
+@pytest.fixture(scope="module")
+def strict(site: Site) -> Iterator[Site]:
+    """The site under the strict policy: whatever works here needs no eval and nobody else."""
+    with serve(site.folder, policy(site)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def profile(browser: Chromium) -> Iterator[BrowserContext]:
+    """The profile of a reader who comes back: Python starts from what the browser kept."""
+    with browser.context(permissions=["clipboard-read", "clipboard-write"]) as context:
+        yield context
+
+
+@pytest.fixture
+def page(strict: Site, profile: BrowserContext) -> Iterator[Page]:
+    """The page of rate limiting; it complains about nothing."""
+    complaints: list[str] = []
+    page = profile.new_page()
+    page.set_viewport_size(DESK)
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(strict.url + PAGE)
+    yield page
+    page.close()
+    assert complaints == []
+
+
+def test_every_marked_snippet_runs_on_its_page(strict: Site, browser: Chromium) -> None:
+    """One press each; before the first nothing of Python is loaded, and nothing from elsewhere."""
+    seen = 0
+    asked: list[str] = []
+    with browser.context() as context:
+        context.on("request", lambda request: asked.append(request.url))
+        page = context.new_page()
+        for path in strict.scenario_pages():
+            asked.clear()
+            page.goto(strict.url + path)
+            page.wait_for_load_state("networkidle")
+            loaded = {url.partition(OURS)[2] for url in asked if OURS in url}
+            assert loaded == {"run.css", "start.js", "run.js", "engine.js"}, path
+            for snippet in runnable(strict, path):
+                card = Card(page, f"{snippet.name}.py")
+                assert re.fullmatch(r"Finished: \d+ lines? of output\.", card.press("Run")), snippet
+                assert card.output().strip(), snippet
+                seen += 1
+            assert any(url.endswith("pyodide.asm.wasm") for url in asked)
+            assert [url for url in asked if not url.startswith((strict.url, "data:"))] == []
+    folders = {path.split("/")[1].replace("-", "_") for path in strict.scenario_pages()}
+    assert seen == len([one for one in SNIPPETS if one.split("/")[1] in folders]) > 0
+
+
+def test_edit_break_and_mend(page: Page) -> None:
+    """The tests of the project judge what the reader wrote; Reset brings the file back."""
+    card = Card(page, "naive_fixed_window.py")
+    assert card.press("Run its tests") == "Its tests pass."
+    assert "passed" in card.output()
+    card.press("Edit")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("naive_")
+    card.insert("def f():\n    return 1 / 0\n\n\nf()\n")
+    page.keyboard.press("Control+Enter")
+    assert card.wait() == "ZeroDivisionError on line 2."
+    shown = card.output().splitlines()
+    assert [line.strip() for line in shown if "File" in line] == [
+        'File "naive_fixed_window.py", line 5, in <module>',
+        'File "naive_fixed_window.py", line 2, in f',
+    ]
+    assert card.at.locator(".fd-run__wrong").inner_text().strip() == "return 1 / 0"
+    assert card.press("Run its tests") == "Its tests fail."
+    assert card.press("Copy") == "Copied as edited."
+    assert page.evaluate("navigator.clipboard.readText()").startswith("def f():")
+    card.press("Reset")
+    assert card.at.locator(".cm-editor").count() == 0
+    assert card.press("Copy") == "Copied."
+    snippet = SNIPPETS["snippets/rate_limiting/naive_fixed_window.py"]
+    assert page.evaluate("navigator.clipboard.readText()") == snippet.stripped
+    assert card.press("Run").startswith("Finished: ")
+
+
+def test_an_exercise_is_checked_and_its_hints_come_one_at_a_time(page: Page) -> None:
+    card = Card(page, "start.py")
+    assert card.press("Check") == "Not yet."
+    assert "100 of 199 passed" in card.output()
+    card.press("Edit")
+    card.at.get_by_role("textbox").focus()
+    page.keyboard.press("Control+a")
+    solution = ROOT / "tests/scenarios/rate_limiting/break_it/solution.py"
+    page.keyboard.insert_text(solution.read_text("utf-8"))
+    assert card.press("Check") == "Solved."
+    assert "199 requests passed" in card.output()
+    first, second = page.get_by_text("A hint"), page.get_by_text("Another hint").first
+    assert not second.is_visible()
+    first.click()
+    assert second.is_visible()
+
+
+def test_stop_and_the_limits(page: Page) -> None:
+    """A loop, a flood, a bomb: the page lives, says why, and runs the next program."""
+    card = Card(page, "gcra.py")
+    other = Card(page, "token_bucket.py")
+    card.press("Edit")
+    card.insert("while True:\n    pass\n")
+    card.at.get_by_role("button", name="Run", exact=True).click()
+    card.at.get_by_text("Running…").wait_for(timeout=START_MS)
+    assert other.press("Run") == "Not started."
+    assert "Stop it first" in other.output()
+    assert page.evaluate("document.activeElement.textContent") != ""
+    began = time.monotonic()
+    assert card.press("Stop") == "Stopped."
+    assert time.monotonic() - began < 3 * 0.3, "Stop takes 0.3 s; this machine may be busy"
+    card.press("Reset")
+    for text, state, told in [
+        ("for i in range(30_000): print('line', i)\n", "Finished: more than", "more characters"),
+        ("kept = []\nwhile True: kept.append(bytearray(10**7))\n", "MemoryError", "512 MB"),
+        ("import numpy\n", "ModuleNotFoundError on line 1.", "uv run"),
+        ("input()\n", "OSError on line 1.", "no input"),
+    ]:
+        card.press("Edit")
+        card.insert(text)
+        assert card.press("Run").startswith(state)
+        assert told in card.output()
+        card.press("Reset")
+    assert card.press("Run").startswith("Finished: ")
+
+
+def test_by_keyboard_alone(page: Page) -> None:
+    """Tab reaches each button and leaves the editor; the focus follows Run and Stop."""
+    card = Card(page, "gcra.py")
+    focused = "document.activeElement.textContent"
+    card.at.get_by_role("button", name="Run", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{focused} === 'Stop'")
+    card.wait()
+    assert page.evaluate(focused) == "Run"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    card.at.get_by_role("textbox").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "region"
+    assert card.at.get_by_role("group", name="Run gcra.py").count() == 1
+    assert card.at.get_by_role("region", name="Output of gcra.py").count() == 1
+
+
+def test_targets_are_large_and_the_page_stays_narrow(page: Page) -> None:
+    """44 px, and no sideways scroll at 320 px with output and editor open."""
+    page.set_viewport_size(NARROW)
+    card = Card(page, "gcra.py")
+    card.press("Edit")
+    card.insert(f"print('{'wide' * 80}')\n")
+    card.press("Run")
+    for button in card.at.get_by_role("button").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 44, button.inner_text()
+    assert overflow(page) == []
+
+
+def test_a_later_page_starts_from_the_memory_of_an_earlier_one(
+    page: Page, profile: BrowserContext, strict: Site
+) -> None:
+    """The browser keeps it; random numbers are drawn anew each time."""
+    drawn = set()
+    for _ in range(2):
+        card = Card(page, "gcra.py")
+        card.press("Edit")
+        card.insert("import random\nprint(random.random())\n")
+        assert card.press("Run").startswith("Finished: ")
+        drawn.add(card.output().splitlines()[0])
+        while not page.evaluate(KEPT):  # it is packed and stored while the reader reads
+            page.wait_for_timeout(100)
+        page.goto(strict.url + PAGE)
+    assert len(drawn) == 2
+    card = Card(page, "gcra.py")
+    card.press("Run")
+    (python,) = [one for one in page.workers if one.url.endswith("run/worker.js")]
+    assert python.evaluate("self.fromSnapshot") is True
+    assert profile.cookies() == []
+
+
+def test_webassembly_forbidden_or_absent_and_a_folder_on_disk_are_told(
+    site: Site, browser: Chromium
+) -> None:
+    """At once, in words, instead of a wait."""
+    forbidding = policy(site).replace("'wasm-unsafe-eval' ", "")
+    with serve(site.folder, forbidding) as guarded, browser.context() as context:
+        page = context.new_page()
+        page.goto(guarded.url + PAGE)
+        card = Card(page, "gcra.py")
+        assert card.press("Run") == "Python did not start."
+        assert "does not let pages run WebAssembly" in card.output()
+    with browser.context() as context:
+        context.add_init_script("delete self.WebAssembly")
+        page = context.new_page()
+        page.goto(site.url + PAGE)
+        card = Card(page, "gcra.py")
+        assert card.press("Run") == "Python did not start."
+        assert "no WebAssembly" in card.output()
+        page.goto((site.folder / PAGE / "index.html").as_uri())
+        told = page.locator(".fd-run").first
+        assert "python -m http.server" in told.inner_text()
+        assert told.get_by_role("button").count() == 0
+
+
+def test_a_file_that_is_blocked_is_named(site: Site, browser: Chromium) -> None:
+    with browser.context() as context:
+        page = context.new_page()
+        for name in ("worker.js", "kit.json", "pyodide.mjs", "pyodide.asm.wasm"):
+            context.route(f"**/{name}", lambda route: route.abort())
+            page.goto(site.url + PAGE)
+            card = Card(page, "gcra.py")
+            assert card.press("Run") == "Python did not start."
+            assert name in card.output()
+            assert "run it on your machine" in card.output()
+            context.unroute(f"**/{name}")
+
+
+def test_what_never_answers_is_told_by_the_clock(site: Site, browser: Chromium) -> None:
+    """A watchdog: a minute and a half, then a message instead of a wait for ever."""
+    with browser.context() as context:
+        context.route("**/python_stdlib.zip", lambda _: None)  # never answered
+        page = context.new_page()
+        page.clock.install()
+        page.goto(site.url + PAGE)
+        card = Card(page, "gcra.py")
+        card.at.get_by_role("button", name="Run", exact=True).click()
+        card.at.get_by_text("Loading Python").wait_for()
+        page.clock.fast_forward(91_000)
+        assert card.wait() == "Python did not start."
+        assert "within 90 seconds" in card.output()
+
+
+def test_without_a_script_there_are_no_buttons(site: Site, browser: Chromium) -> None:
+    with browser.context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(site.url + PAGE)
+        assert page.locator(".fd-run").count() > 0
+        assert page.locator(".fd-run:visible").count() == 0

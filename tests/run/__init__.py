@@ -1,0 +1,1 @@
+"""What runs code in the page: tested here as Python, and in node under the Pyodide of the page."""

@@ -1,0 +1,98 @@
+"""Each exercise can be done, is not done from the start, and helps on the way."""
+
+import importlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from catalog.exercise import Exercise, folded, read_exercise
+from catalog.expand import expand, read_context
+from catalog.load import load
+from catalog.markdown import read_document
+from tests.catalog.repository import ROOT, filled
+
+FOLDERS = sorted((ROOT / "tests" / "scenarios").glob("*/break_it"))
+
+
+def exercise(scenario: str, root: Path = ROOT) -> Exercise:
+    found = read_exercise(root, scenario)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)
+def test_the_start_does_not_solve_it_and_the_solution_does(folder: Path) -> None:
+    found = exercise(folder.parent.name)
+    start, check, solution = (
+        importlib.import_module(f"{found.folder.replace('/', '.')}.{name}")
+        for name in ("start", "check", "solution")
+    )
+    with pytest.raises(AssertionError) as caught:
+        check.check(start)
+    assert str(caught.value).strip().endswith("."), "the message is a sentence"
+    assert str(check.check(solution)).strip().endswith(".")
+    assert "solution" not in "".join(found.bundle.files if found.bundle else ())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)
+def test_a_hint_is_seen_after_the_one_before(folder: Path) -> None:
+    found = exercise(folder.parent.name)
+    assert found.task
+    opened = [line for line in folded(found.hints) if "??? tip" in line]
+    depths = [len(re.match(" *", line)[0]) for line in opened]  # type: ignore[index] # matches
+    assert depths == [4 * depth for depth in range(len(found.hints))]
+
+
+@pytest.fixture
+def scenario(bare: Path) -> Path:
+    """A repository with a finished scenario and the exercise of rate limiting in it."""
+    root = filled(bare)
+    broken = root / "tests/scenarios/twenty_second/break_it"
+    shutil.copytree(ROOT / "tests/scenarios/rate_limiting/break_it", broken)
+    (root / "snippets/rate_limiting").mkdir()
+    for name in ("naive_fixed_window", "sliding_window_log"):
+        shutil.copy(ROOT / f"snippets/rate_limiting/{name}.py", root / "snippets/rate_limiting")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("solution.py", None, "lacks solution.py"),
+        ("task.md", "Break it.\n\n1. One hint.\n", "gives fewer than two hints"),
+        ("task.md", "1. One hint.\n2. Another.\n", "has no task before its hints"),
+        ("check.py", "import psycopg\n", "imports psycopg, which a page lacks"),
+    ],
+)
+def test_what_is_wrong_with_an_exercise_is_named(
+    scenario: Path, name: str, text: str | None, what: str
+) -> None:
+    file = scenario / "tests/scenarios/twenty_second/break_it" / name
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text, encoding="utf-8")
+    (problem,) = shown(scenario)
+    assert problem == what
+
+
+def test_a_good_exercise_closes_the_self_check(scenario: Path) -> None:
+    assert shown(scenario) == []
+
+
+def shown(root: Path) -> list[str]:
+    """Expand the scenario's page; give what is wrong with its exercise."""
+    catalog, problems = load(root)
+    assert problems == []
+    document, _ = read_document(root, "docs/scenarios/twenty-second.md")
+    assert document is not None
+    expanded = expand(document, "scenarios/twenty-second.md", read_context(root, catalog))
+    found = [one.what for one in expanded.problems if "break_it" in one.path]
+    lines = expanded.text.split("\n")
+    assert ("### Break it" in lines) is (not found)
+    if not found:
+        at = lines.index("### Break it")
+        assert lines.index("## Check yourself") < at < lines.index("## Interview questions")
+    return found

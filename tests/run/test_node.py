@@ -1,0 +1,147 @@
+"""Each marked snippet, and its tests, under the page's own Pyodide in node."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.exercise import read_exercise
+from catalog.run import kit
+from catalog.run.bundle import Bundle, own_tests
+from catalog.snippets import Snippet, read_snippets
+from tests.catalog.repository import ROOT
+from tests.run.test_exercises import FOLDERS
+
+pytestmark = pytest.mark.slow
+
+ENGINE = Path(__file__).with_name("engine.mjs")
+SNIPPETS = [snippet for snippet in read_snippets(ROOT)[0] if snippet.browser]
+MODES = {True: (), False: ("--plain",)}
+"""With WebAssembly stack switching, and without, as in some browsers."""
+
+
+class Python:
+    """Python as a page has it."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.hello = self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        answer = json.loads(self.process.stdout.readline())
+        assert isinstance(answer, dict)
+        return answer
+
+    def __call__(self, **job: object) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{json.dumps(job)}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+
+@contextmanager
+def python(blocking: bool) -> Iterator[Python]:
+    node = str(kit.node())
+    asked = subprocess.run(
+        [node, "-p", "'Suspending' in WebAssembly"], capture_output=True, text=True, check=True
+    )
+    flags = () if asked.stdout.strip() == "true" else ("--experimental-wasm-jspi",)
+    command = [node, *flags, str(ENGINE), str(kit.HERE / "glue.py"), str(kit.ensure())]
+    with subprocess.Popen(
+        [*command, *MODES[blocking]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield Python(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(30) == 0
+
+
+@cache
+def natively() -> dict[str, tuple[object, str]]:
+    """What each marked file prints under the Python of this environment; each its own process."""
+    found: dict[str, tuple[object, str]] = {}
+    for snippet in SNIPPETS:
+        command = [sys.executable, str(ROOT / snippet.path)]
+        done = subprocess.run(command, capture_output=True, check=True)
+        found[snippet.path] = (None, done.stdout.decode())
+    return found
+
+
+def offered(snippet: Snippet) -> Bundle | None:
+    """The tests whose button the page shows."""
+    found = own_tests(ROOT, snippet.scenario.replace("-", "_"), snippet.name)
+    return None if found is None or found.missing else found
+
+
+def printed_by(page: Python) -> dict[str, tuple[object, str]]:
+    """What each marked file prints in a page, and its error."""
+    found = {}
+    for snippet in SNIPPETS:
+        answer = page(kind="run", path=snippet.path, files={snippet.path: snippet.stripped})
+        found[snippet.path] = (answer["error"], answer["out"])
+    return found
+
+
+def outcomes_of(page: Python, *, blocks: bool) -> dict[str, object]:
+    """How the tests end that need stack switching, or those that do not: None is well."""
+    found: dict[str, object] = {}
+    for snippet in SNIPPETS:
+        tests = offered(snippet)
+        if tests is not None and tests.blocks is blocks:
+            job = json.loads(tests.json())
+            job["files"][snippet.path] = snippet.stripped
+            answer = page(kind="test", **job)
+            found[snippet.path] = None if answer.get("failed") is False else answer
+    return found
+
+
+def judged_by(page: Python) -> dict[str, tuple[bool, bool]]:
+    """Whether each exercise is solved by its start, and by its solution."""
+    found = {}
+    for folder in FOLDERS:
+        exercise = read_exercise(ROOT, folder.parent.name)
+        assert exercise is not None
+        assert exercise.bundle is not None
+        job = json.loads(exercise.bundle.json(checker=exercise.checker))
+        start = page(kind="check", **job)["solved"]
+        job["files"][job["path"]] = (folder / "solution.py").read_text(encoding="utf-8")
+        found[exercise.folder] = (start, page(kind="check", **job)["solved"])
+    return found
+
+
+def all_well(found: Mapping[str, object]) -> bool:
+    """Whether there was something, and all of it went well."""
+    return bool(found) and set(found.values()) == {None}
+
+
+def test_with_stack_switching_a_page_does_what_cpython_does() -> None:
+    """Marked files print the same; the tests that wait for an event loop pass."""
+    with python(blocking=True) as page:
+        assert page.hello["blocking"] is True
+        assert printed_by(page) == natively()
+        tested = outcomes_of(page, blocks=True)
+        assert all_well(tested), tested
+
+
+def test_without_stack_switching_a_page_does_as_much_as_it_can() -> None:
+    """Marked files print the same; all other tests pass, so they do with more as well."""
+    with python(blocking=False) as page:
+        assert page.hello["blocking"] is False
+        assert printed_by(page) == natively()
+        tested = outcomes_of(page, blocks=False)
+        assert all_well(tested), tested
+        judged = judged_by(page)
+        assert judged == dict.fromkeys(judged, (False, True))
+        assert judged
+        both = "import sys\nprint('a')\nprint('b', file=sys.stderr)\n"
+        answer = page(kind="run", path="x.py", files={"x.py": both})
+        assert answer == {"error": None, "out": "a\n", "err": "b\n"}
