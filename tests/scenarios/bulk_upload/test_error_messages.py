@@ -56,6 +56,37 @@ def in_two_orders(db: Db) -> None:
         asyncio.run(cross())
 
 
+def same_key_again(db: Db) -> None:
+    for _ in range(2):
+        db.execute("INSERT INTO products VALUES ('t', 'Z', 'n', 1, 1)")
+
+
+def after_an_error(db: Db) -> None:
+    with db.transaction():
+        with pytest.raises(errors.UniqueViolation):
+            same_key_again(db)
+        db.execute("INSERT INTO products VALUES ('t', 'Y', 'n', 1, 1)")
+
+
+def too_long(db: Db) -> None:
+    db.execute("CREATE TEMPORARY TABLE narrow (name varchar(5))")
+    db.execute("INSERT INTO narrow VALUES ('longer')")
+
+
+def a_row_a_parameter(db: Db) -> None:
+    rows = 65_536 // 5 + 1
+    values = ", ".join(["(%s, %s, %s, %s, %s)"] * rows)
+    db.execute(f"INSERT INTO products VALUES {values}".encode(), ["t", "S", "n", 1, 1] * rows)
+
+
+def behind_a_migration(db: Db) -> None:
+    with psycopg.connect(db.info.dsn) as other:
+        other.execute("LOCK TABLE products")
+        with db.transaction():
+            db.execute("SET LOCAL lock_timeout = '10ms'")
+            db.execute("INSERT INTO products VALUES ('t', 'X', 'n', 1, 1)")
+
+
 def endless_quote(_: Db) -> None:
     list(csv.reader(['a,"' + "x" * 131_073]))
 
@@ -86,6 +117,15 @@ CAUSES: dict[str, Callable[[Db], None]] = {
         copied(b"t,A,n\0,1,1\n")
     ),
     "psycopg.errors.DeadlockDetected: deadlock detected": in_two_orders,
+    "psycopg.errors.UniqueViolation: "
+    "duplicate key value violates unique constraint": same_key_again,
+    "psycopg.errors.InFailedSqlTransaction: current transaction is aborted, "
+    "commands ignored until end of transaction block": after_an_error,
+    "psycopg.errors.StringDataRightTruncation: "
+    "value too long for type character varying(5)": too_long,
+    "psycopg.OperationalError: sending query and params failed: "
+    "number of parameters must be between 0 and 65535": a_row_a_parameter,
+    "psycopg.errors.LockNotAvailable: canceling statement due to lock timeout": behind_a_migration,
     "_csv.Error: field larger than field limit (131072)": endless_quote,
     "_csv.Error: unexpected end of data": open_quote,
     "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe9 in position 3": latin_1,

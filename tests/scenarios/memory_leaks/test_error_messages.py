@@ -5,12 +5,15 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 import yaml
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from lab import servers
 from snippets.memory_leaks import naive_pool_checkout
 
 PAGE = Path(__file__).parents[3] / "docs" / "scenarios" / "memory-leaks.md"
@@ -57,6 +60,17 @@ def dry_pool(url: str) -> str:
     return ""
 
 
+def full_server(_: str) -> str:
+    # One of their own: nobody else's connections are counted, and none is refused.
+    with servers.postgres(max_connections="6", max_wal_senders="0") as few, ExitStack() as kept:
+        try:
+            for _ in range(7):
+                kept.enter_context(psycopg.connect(few.url))
+        except psycopg.OperationalError as error:
+            return str(error)
+    return ""
+
+
 def open_connection(url: str) -> str:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -89,6 +103,7 @@ CAUSES: dict[str, Callable[[str], str]] = {
     "Task was destroyed but it is pending!": lost_task,
     "Task exception was never retrieved": failed_task,
     "psycopg_pool.PoolTimeout: couldn't get a connection after 30.00 sec": dry_pool,
+    "FATAL:  sorry, too many clients already": full_server,
     "was deleted while still open. Please use 'with' or '.close()' to close the connection"
     " properly": open_connection,
     "TypeError: cannot create weak reference to 'str' object": weak_string,
