@@ -15,6 +15,8 @@ import psycopg
 import pytest
 import yaml
 
+from lab import servers
+from lab.eventually import eventually
 from lab.servers import Bucket
 from snippets.bulk_download.copy_stream import CopyStream
 from snippets.bulk_download.incremental_compression import compressed, gzip_codec
@@ -107,6 +109,27 @@ def ended_session(url: str) -> None:
     asyncio.run(read())
 
 
+def behind_the_primary(_: str) -> None:
+    """Read from a replica that must not wait, while the primary removes what is being read."""
+    with servers.postgres_pair(max_standby_streaming_delay="0") as pair:
+        with psycopg.connect(pair.primary.url, autocommit=True) as primary:
+            primary.execute("CREATE TABLE orders AS SELECT n FROM generate_series(1, 50000) AS n")
+
+            def copied() -> bool:
+                return pair.replica.query("SELECT to_regclass('orders')::text") == [("orders",)]
+
+            eventually(copied)
+
+            async def read() -> None:
+                query = "SELECT n, repeat('x', 1000) FROM orders"
+                async with asyncpg.create_pool(pair.replica.url, min_size=1, max_size=1) as pool:
+                    async for _ in CopyStream(pool, query):
+                        primary.execute("DELETE FROM orders")
+                        primary.execute("VACUUM orders")
+
+            asyncio.run(read())
+
+
 def late_import(url: str) -> None:
     with exported_snapshot(url) as (_, snapshot), psycopg.connect(url) as conn:
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -131,6 +154,9 @@ CAUSES: dict[str, Callable[[str], None]] = {
     ),
     "asyncpg.exceptions._base.InterfaceError: cannot call Transaction.__aexit__():"
     " the underlying connection is closed": ended_session,
+    "asyncpg.exceptions.SerializationError: canceling statement due to conflict with recovery": (
+        behind_the_primary
+    ),
     "psycopg.errors.ActiveSqlTransaction: SET TRANSACTION SNAPSHOT must be called"
     " before any query": late_import,
     "psycopg.errors.UndefinedObject: snapshot": gone_snapshot,
