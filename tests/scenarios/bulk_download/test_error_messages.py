@@ -111,23 +111,25 @@ def ended_session(url: str) -> None:
 
 def behind_the_primary(_: str) -> None:
     """Read from a replica that must not wait, while the primary removes what is being read."""
-    with servers.postgres_pair(max_standby_streaming_delay="0") as pair:
-        with psycopg.connect(pair.primary.url, autocommit=True) as primary:
-            primary.execute("CREATE TABLE orders AS SELECT n FROM generate_series(1, 50000) AS n")
+    with (
+        servers.postgres_pair(max_standby_streaming_delay="0") as pair,
+        psycopg.connect(pair.primary.url, autocommit=True) as primary,
+    ):
+        primary.execute("CREATE TABLE orders AS SELECT n FROM generate_series(1, 50000) AS n")
 
-            def copied() -> bool:
-                return pair.replica.query("SELECT to_regclass('orders')::text") == [("orders",)]
+        def copied() -> bool:
+            return pair.replica.query("SELECT to_regclass('orders')::text") == [("orders",)]
 
-            eventually(copied)
+        eventually(copied)
 
-            async def read() -> None:
-                query = "SELECT n, repeat('x', 1000) FROM orders"
-                async with asyncpg.create_pool(pair.replica.url, min_size=1, max_size=1) as pool:
-                    async for _ in CopyStream(pool, query):
-                        primary.execute("DELETE FROM orders")
-                        primary.execute("VACUUM orders")
+        async def read() -> None:
+            query = "SELECT n, repeat('x', 1000) FROM orders"
+            async with asyncpg.create_pool(pair.replica.url, min_size=1, max_size=1) as pool:
+                async for _ in CopyStream(pool, query):
+                    primary.execute("DELETE FROM orders")
+                    primary.execute("VACUUM orders")
 
-            asyncio.run(read())
+        asyncio.run(read())
 
 
 def late_import(url: str) -> None:

@@ -60,7 +60,7 @@ def dry_pool(url: str) -> str:
     return ""
 
 
-def full_server(_: str) -> str:
+def full_server(_url: str) -> str:
     # One of their own: nobody else's connections are counted, and none is refused.
     with servers.postgres(max_connections="6", max_wal_senders="0") as few, ExitStack() as kept:
         try:
