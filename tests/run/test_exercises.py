@@ -11,6 +11,7 @@ from catalog.exercise import Exercise, folded, read_exercise
 from catalog.expand import expand, read_context
 from catalog.load import load
 from catalog.markdown import read_document
+from catalog.snippets import read_snippets
 from tests.catalog.repository import ROOT, filled
 
 FOLDERS = sorted((ROOT / "tests" / "scenarios").glob("*/break_it"))
@@ -20,6 +21,11 @@ def exercise(scenario: str, root: Path = ROOT) -> Exercise:
     found = read_exercise(root, scenario)
     assert found is not None
     return found
+
+
+def test_each_page_that_runs_code_has_an_exercise() -> None:
+    runs = {one.path.split("/")[1] for one in read_snippets(ROOT)[0] if one.browser}
+    assert {folder.parent.name for folder in FOLDERS} == runs
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)
