@@ -41,6 +41,7 @@ def needs() -> list[Need]:
         Need("root", "to run as root", os.geteuid() == 0),
         Need("cgroup", "a memory cgroup that may be written", _writable_cgroup()),
         Need("pgbouncer", "pgbouncer on PATH (Debian package)", _found("pgbouncer")),
+        Need("firefox", "Firefox on PATH (Debian package firefox-esr)", firefox() != ""),
         Need("etcd", "etcd on PATH (Debian package etcd-server)", _found("etcd")),
     ]
 
@@ -48,6 +49,13 @@ def needs() -> list[Need]:
 def _found(program: str) -> bool:
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"])
     return shutil.which(program, path=path) is not None
+
+
+def firefox() -> str:
+    """Give the path of Firefox; empty when there is none."""
+    mac = "/Applications/Firefox.app/Contents/MacOS/firefox"
+    names = ("firefox-esr", "firefox", mac)
+    return next((path for name in names if (path := shutil.which(name))), "")
 
 
 def _writable_cgroup() -> bool:

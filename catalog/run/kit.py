@@ -70,6 +70,13 @@ def node() -> Path:
     raise SetUpError("run: node is missing from this environment. Mend: make")
 
 
+def npm() -> list[str]:
+    """Give the command of npm that comes with it."""
+    program = node()
+    folder = program.parent.parent / "lib" / "node_modules" / "npm" / "bin"
+    return [str(program), str(folder / "npm-cli.js")]
+
+
 def key() -> str:
     """Give the name under which this version of the kit is kept."""
     digest = hashlib.sha256(_MAKING.encode())
@@ -180,10 +187,8 @@ def _reason(said: str) -> str:
 def _npm(work: Path) -> None:
     for name in ("package.json", "package-lock.json", "editor.js"):
         shutil.copy2(HERE / name, work / name)
-    program = node()
-    npm = program.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    _run("fetch Pyodide and the editor from npm", [program, npm, "ci", *options], work)
+    _run("fetch Pyodide and the editor from npm", [*npm(), "ci", *options], work)
 
 
 def _wheels(made: Path) -> None:
