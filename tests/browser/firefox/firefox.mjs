@@ -10,7 +10,8 @@ const browser = await puppeteer.launch({
 try {
   seen.version = await browser.version();
   const page = await browser.newPage();
-  await page.setViewport({ width: 360, height: 800 });
+  const size = { width: 360, height: 800 };
+  await page.setViewport(size).catch(() => undefined); // after the size it sets an orientation, which Firefox 140 refuses
   page.on("pageerror", (error) => seen.complaints.push(String(error)));
   page.on("request", (request) => seen.asked.push(request.url()));
 
