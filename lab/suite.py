@@ -247,7 +247,8 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in suites:
         print("suite: say which. Mend: make test, or make check", file=sys.stderr)
         return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell's background job ignores it, and so would every test of an interrupt.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     for line in platform.profile():
         _say(line)

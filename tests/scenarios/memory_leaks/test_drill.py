@@ -68,7 +68,6 @@ def newest(kind: type) -> object:
     return [one for one in gc.get_objects() if type(one) is kind][-1]
 
 
-@pytest.mark.beside
 @pytest.mark.parametrize("name", SEVEN)
 def test_each_of_the_seven_leaks_is_found_by_line_and_by_holder(name: str, story: Story) -> None:
     """Each request of 10,000 bytes stays: after it was answered, for the life of the process."""
@@ -97,7 +96,6 @@ def test_each_of_the_seven_leaks_is_found_by_line_and_by_holder(name: str, story
         leak_detector.assert_no_leak(call, warmup=20, calls=80)
 
 
-@pytest.mark.beside
 def test_twenty_functions_that_only_look_like_leaks_raise_no_alarm(story: Story) -> None:
     """A cache that fills, a pattern that is compiled, an interned string: all look like leaks.
 
