@@ -7,7 +7,8 @@ if (flags.includes("--plain")) {
   delete WebAssembly.Suspending;
   delete WebAssembly.promising;
 }
-const { blocking, limitMemory, options, ready } = await import("../../docs/assets/run/python.js");
+const { limitMemory } = await import("../../docs/assets/run/memory.js");
+const { blocking, options, ready } = await import("../../docs/assets/run/python.js");
 limitMemory();
 const kit = JSON.parse(readFileSync(`${kitFolder}/kit.json`, "utf8"));
 const { loadPyodide } = await import(`${kitFolder}/${kit.pyodide}pyodide.mjs`);

@@ -1,21 +1,9 @@
 // @ts-check
 // Python itself, the same in the worker of a page and in node, where it is tested.
-
-/** How much memory Python gets, in MiB. WebAssembly's memory never shrinks, and a phone has little. */
-export const MEMORY = 512;
-const PAGE = 65536;
+import { MEMORY } from "./memory.js";
 
 /** Whether Python can wait for a promise in the middle of a call (WebAssembly stack switching). */
 export const blocking = () => "Suspending" in WebAssembly;
-
-/** Refuse to grow beyond the limit: Python then raises MemoryError, and the tab lives. */
-export const limitMemory = () => {
-  const { grow } = WebAssembly.Memory.prototype;
-  WebAssembly.Memory.prototype.grow = function (pages) {
-    if (this.buffer.byteLength + pages * PAGE > MEMORY * 2 ** 20) throw new RangeError("limit");
-    return grow.call(this, pages);
-  };
-};
 
 /** How Pyodide is to be started with what this site serves, and with nothing from elsewhere.
  * @param {any} kit what `kit.json` holds

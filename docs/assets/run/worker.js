@@ -1,6 +1,7 @@
 // @ts-check
 // Python in a module worker: a program that loops for ever does not hold the page up.
-import { blocking, limitMemory, options, ready } from "./python.js";
+import { limitMemory, needWebAssembly } from "./memory.js";
+import { blocking, options, ready } from "./python.js";
 
 const here = new URL(".", import.meta.url).href;
 /** How many characters of one run are shown. */
@@ -52,11 +53,7 @@ const watchFiles = (reject) => {
 
 /** Start Python: from the memory of an earlier start where this browser kept one, else anew. */
 const start = async () => {
-  try {
-    new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
-  } catch {
-    throw new Error("This browser, or a rule of this site, does not let pages run WebAssembly.");
-  }
+  needWebAssembly();
   limitMemory();
   const [kit, glue] = await Promise.all([
     fetch(`${here}kit.json`).then((answer) => answer.json()), fetch(`${here}glue.py`).then((answer) => answer.text()),
