@@ -1,6 +1,7 @@
 // The editor of a page's code, bundled with CodeMirror into one module and loaded on Edit.
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { python } from "@codemirror/lang-python";
+import { PostgreSQL, sql } from "@codemirror/lang-sql";
 import {
   HighlightStyle, bracketMatching, indentOnInput, indentUnit, syntaxHighlighting,
 } from "@codemirror/language";
@@ -55,9 +56,9 @@ const wrong = StateField.define({
 /**
  * Put an editor into an element. Tab moves on as everywhere: it is not taken for indenting.
  * @param {HTMLElement} parent
- * @param {{text: string, label: string, run: () => void, changed: () => void}} options
+ * @param {{text: string, label: string, language: string, run: () => void, changed: () => void}} options
  */
-export const edit = (parent, { text, label, run, changed }) => {
+export const edit = (parent, { text, label, language, run, changed }) => {
   const start = () => (run(), true);
   const view = new EditorView({
     parent,
@@ -65,7 +66,8 @@ export const edit = (parent, { text, label, run, changed }) => {
       doc: text,
       extensions: [
         lineNumbers(), history(), drawSelection(), bracketMatching(), indentOnInput(),
-        indentUnit.of("    "), EditorState.tabSize.of(4), python(), syntaxHighlighting(colours), theme, wrong,
+        indentUnit.of("    "), EditorState.tabSize.of(4),
+        language === "sql" ? sql({ dialect: PostgreSQL }) : python(), syntaxHighlighting(colours), theme, wrong,
         EditorView.contentAttributes.of({ "aria-label": label }),
         keymap.of([{ key: "Mod-Enter", run: start }, ...defaultKeymap.filter((one) => one.key !== "Mod-Enter"), ...historyKeymap]),
         EditorView.updateListener.of((update) => { if (update.docChanged) changed(); }),

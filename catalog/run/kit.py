@@ -1,6 +1,6 @@
-"""Fetch and build what runs Python in the page: Pyodide, the packages of the tests, the editor.
+"""Fetch and build what runs code in the page: Pyodide, PGlite, packages of the tests, the editor.
 
-Everything comes from package indexes by exact version and hash: Pyodide, the editor and esbuild
+Everything comes from package indexes by exact version and hash: Pyodide, PGlite, editor and esbuild
 from npm (`package-lock.json` beside this file), wheels from the Python index (`requirements.lock`),
 node itself as a package of this environment. It is built once into `build/run/<key>`; the key is a
 hash of the locks, so another version is another folder, and no two are ever mixed.
@@ -8,6 +8,7 @@ hash of the locks, so another version is another folder, and no two are ever mix
 
 import email
 import fcntl
+import gzip
 import hashlib
 import json
 import os
@@ -35,6 +36,8 @@ WHEELS = (
 """What the tests in the page import, with what that needs; versions and hashes as in the lock."""
 SERVED = "assets/run"
 CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+POSTGRES = ("pglite.wasm", "pglite.data", "initdb.wasm")
+"""Served compressed, and unpacked by the page: some hosts send such files as they are."""
 # Pyodide 314 is CPython 3.14 under this platform (PEP 783).
 PLATFORM = ("--platform", "pyemscripten_2026_0_wasm32", "--python-version", "3.14")
 ABIS = ("--implementation", "cp", "--abi", "cp314", "--abi", "abi3", "--abi", "none")
@@ -50,8 +53,9 @@ MARKERS = {
     "sys_platform": "emscripten",
 }
 # Part of the key: raise it when what is made below changes.
-_MAKING = "2"
-_SOURCES = ("package.json", "package-lock.json", "editor.js")
+_MAKING = "3"
+_POSTGRES_LICENCE = "PostgreSQL-LICENSE.txt"
+_SOURCES = ("package.json", "package-lock.json", "editor.js", _POSTGRES_LICENCE)
 _SECONDS = 600
 # Whoever builds may have settings of these tools: none may change what is built.
 _ENVIRONMENT = {"NO_COLOR": "1", "NO_UPDATE_NOTIFIER": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -120,7 +124,7 @@ def ensure(say: Callable[[str], None] = print) -> Path:
     with (target.parent / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.is_dir():  # else another process was first
-            say("run: fetching Python for the page (once)")
+            say("run: fetching Python and PostgreSQL for the page (once)")
             with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as name:
                 made = _make(Path(name))
                 for old in target.parent.glob("[!.]*"):
@@ -135,7 +139,9 @@ def _make(work: Path) -> Path:
     _npm(work)
     _wheels(made)
     _core(work, made)
+    _postgres(work, made)
     _editor(work, made)
+    _notices(work, made)
     return made
 
 
@@ -188,7 +194,7 @@ def _npm(work: Path) -> None:
     for name in ("package.json", "package-lock.json", "editor.js"):
         shutil.copy2(HERE / name, work / name)
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    _run("fetch Pyodide and the editor from npm", [*npm(), "ci", *options], work)
+    _run("fetch Pyodide, PGlite and the editor from npm", [*npm(), "ci", *options], work)
 
 
 def _wheels(made: Path) -> None:
@@ -222,6 +228,26 @@ def _core(work: Path, made: Path) -> None:
     (made / "kit.json").write_text(text, encoding="utf-8")
 
 
+def _postgres(work: Path, made: Path) -> None:
+    """Copy what PGlite loads in a page into a folder of its version."""
+    package = work / "node_modules" / "@electric-sql" / "pglite"
+    version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
+    core = made / f"pglite-{version}"
+    core.mkdir()
+    waiting = ["index.js"]
+    while waiting:
+        name = waiting.pop()
+        if not (core / name).exists():
+            shutil.copyfile(package / "dist" / name, core / name)
+            text = (core / name).read_text(encoding="utf-8")
+            waiting += re.findall(r'(?:\bfrom|\bimport)"\./([\w-]+\.js)"', text)
+    for name in POSTGRES:
+        data = gzip.compress((package / "dist" / name).read_bytes(), 9, mtime=0)
+        (core / f"{name}.gz").write_bytes(data)
+    text = json.dumps({"pglite": f"{core.name}/", "version": version})
+    (made / "postgres.json").write_text(text, encoding="utf-8")
+
+
 def describe(wheel: Path) -> Mapping[str, list[str] | str]:
     """Describe a wheel as Pyodide's lock file does, with its hash."""
     with zipfile.ZipFile(wheel) as archive:
@@ -249,9 +275,15 @@ def _editor(work: Path, made: Path) -> None:
     options = ["--bundle", "--minify", "--format=esm", "--target=es2022", "--legal-comments=none"]
     command = [node(), esbuild, "editor.js", *options, f"--outfile={made / 'editor.js'}"]
     _run("bundle the editor", command, work)
+
+
+def _notices(work: Path, made: Path) -> None:
+    """Collect the licences of what npm brought, and of the PostgreSQL inside PGlite."""
     notices = []
     for file in sorted((work / "node_modules").glob("**/LICENSE*")):
         package = file.parent.relative_to(work / "node_modules").as_posix()
         if "esbuild" not in package:  # it bundles, and is not in the bundle
             notices.append(f"{package}\n\n{file.read_text(encoding='utf-8').strip()}\n")
+    postgres = (HERE / _POSTGRES_LICENCE).read_text(encoding="utf-8").strip()
+    notices.append(f"PostgreSQL, in @electric-sql/pglite\n\n{postgres}\n")
     (made / "notices.txt").write_text("\n\n".join(notices), encoding="utf-8")

@@ -1,5 +1,6 @@
 """What is fetched for the page: by exact version and hash, once, and with one message if not."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog import sql
 from catalog.problem import SetUpError
 from catalog.run import kit
 from tests.catalog.repository import ROOT
@@ -44,14 +46,37 @@ def test_the_kit_is_made_once_and_complete() -> None:
     core = {f"assets/run/{described['pyodide']}{name}" for name in kit.CORE}
     wheels = described["lock"]["packages"].values()
     files = {f"assets/run/wheels/{wheel['file_name']}" for wheel in wheels}
-    own = {f"assets/run/{name}" for name in ("kit.json", "editor.js", "notices.txt")}
-    assert set(assets) == core | files | own
+    names = ("kit.json", "postgres.json", "editor.js", "notices.txt")
+    own = {f"assets/run/{name}" for name in names}
+    postgres = {name for name in assets if name.startswith("assets/run/pglite-")}
+    assert set(assets) == core | files | own | postgres
     assert b"@codemirror/view" in assets["assets/run/notices.txt"]
     assert made.name == described["key"]
     for wheel in wheels:
         data = assets[f"assets/run/wheels/{wheel['file_name']}"]
         assert hashlib.sha256(data).hexdigest() == wheel["sha256"]
     assert all(b"://cdn." not in assets[f"assets/run/{name}"] for name in ("kit.json", "editor.js"))
+
+
+@pytest.mark.slow
+def test_the_page_names_what_postgresql_loads() -> None:
+    """The size that a reader is told before the press: sent, and unpacked."""
+    assets = kit.assets(pytest.fail)
+    described = json.loads(assets["assets/run/postgres.json"])
+    folder = f"assets/run/{described['pglite']}"
+    loaded = {name.removeprefix(folder): assets[name] for name in assets if folder in name}
+    assert {f"{name}.gz" for name in kit.POSTGRES} < loaded.keys()
+    assert described["version"] in folder
+    sent, unpacked = 0, 0
+    for name, data in loaded.items():
+        packed = name.endswith(".gz")
+        sent += len(data if packed else gzip.compress(data))
+        unpacked += len(gzip.decompress(data) if packed else data)
+    assert f"{sent / 1e6:.1f} MB" == sql.SIZE
+    assert f"{unpacked / 1e6:.0f} MB" == sql.UNPACKED
+    notices = assets["assets/run/notices.txt"]
+    assert b"@electric-sql/pglite" in notices
+    assert b"PostgreSQL Global Development Group" in notices
 
 
 @pytest.fixture
@@ -68,7 +93,7 @@ def refused(empty: Path) -> str:
     said: list[str] = []
     with pytest.raises(SetUpError) as caught:
         kit.ensure(said.append)
-    assert said == ["run: fetching Python for the page (once)"]
+    assert said == ["run: fetching Python and PostgreSQL for the page (once)"]
     assert [file.name for file in (empty / "build/run").iterdir()] == [".lock"]
     return str(caught.value)
 
@@ -81,7 +106,7 @@ def test_an_index_that_does_not_answer_is_one_message(
     monkeypatch.setenv("npm_config_fetch_retries", "0")
     monkeypatch.setenv("npm_config_cache", str(empty / "npm"))
     message = refused(empty)
-    assert message.startswith("run: cannot fetch Pyodide and the editor from npm: ")
+    assert message.startswith("run: cannot fetch Pyodide, PGlite and the editor from npm: ")
     assert "ECONNREFUSED" in message
     assert message.count("Mend: ") == 1
     assert len(message.splitlines()) == 1
