@@ -4,7 +4,7 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from catalog.expand import Context, Expanded, expand, read_context, source_pages
@@ -14,6 +14,7 @@ from catalog.problem import Problem
 from catalog.results import read_verified
 from catalog.run.bundle import LACKING
 from catalog.snippets import Snippet
+from catalog.sql import SETUP
 from evidence.hashing import is_stale
 
 WIDTH = 80
@@ -65,6 +66,7 @@ def check(catalog: Catalog, root: Path) -> list[Problem]:
         same = (one for one in context.snippets.values() if one.scenario == snippet.scenario)
         problems += check_snippet(snippet, frozenset(one.name for one in same))
         problems += _shown(snippet, expanded, context)
+    problems += _sqls(expanded, context)
     problems += _evidence(expanded.values(), context)
     _, found = read_verified(root)
     problems += found
@@ -312,6 +314,16 @@ def _shown(snippet: Snippet, expanded: dict[str, Expanded], context: Context) ->
             yield Problem(
                 snippet.path, section.start, f"section {section.name!r} is on no page", mend
             )
+
+
+def _sqls(expanded: Mapping[str, Expanded], context: Context) -> Iterator[Problem]:
+    """Check that the SQL of a scenario is on its page, once."""
+    for scenario, found in context.sqls.items():
+        yield from found.problems
+        page = f"docs/scenarios/{scenario}.md"
+        if page in expanded and expanded[page].sqls != 1:
+            what = f"{page} shows it {expanded[page].sqls} times"
+            yield Problem(f"{found.folder}/{SETUP}", 1, what, "write [[sql]] there once")
 
 
 # evidence ----------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Turn the directives of a page into plain Markdown, the one text that every renderer is fed.
 
 Embeds become fences with the code itself, `[[m:scenario/key]]` becomes the recorded number, and
-`[[snippet:name]]`, `[[summary]]`, `[[drills]]`, `[[questions]]`, `[[related]]`, `[[counts]]` what
-they stand for.
+`[[snippet:name]]`, `[[summary]]`, `[[sql]]`, `[[drills]]`, `[[questions]]`, `[[related]]`,
+`[[counts]]` what they stand for.
 """
 
 import html
@@ -18,7 +18,7 @@ from pymdownx.snippets import (  # type: ignore[import-untyped] # it has no type
     SnippetMissingError,
 )
 
-from catalog import chart, d2, figure
+from catalog import chart, d2, figure, sql
 from catalog.counts import SERVERS, Counts, counts_table
 from catalog.drills import Drill, read_drills
 from catalog.exercise import Exercise, folded, read_exercise, served
@@ -43,7 +43,7 @@ _MEASURED = re.compile(r"\[\[m:(?P<key>[^\]|\s]*)(?P<bare>\|bare)?\]\]")
 _DIRECTIVE = re.compile(r"^(?P<indent>[ \t]*)\[\[(?P<name>[^\]\[]+)\]\][ \t]*$")
 _LEFTOVER = re.compile(r"\[\[(?P<name>[^\]\[]*)\]\]")
 _PYTHON = {"python", "python3", "py", "pycon"}
-_BLOCKS = ("summary", "drills", "questions", "related", "counts")
+_BLOCKS = ("summary", "sql", "drills", "questions", "related", "counts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class Context:
         verified: what the last test run verified.
         tests: by path of the snippet, the test files that run in the page.
         exercises: by id of the scenario.
+        sqls: the SQL that runs in the page, by id of the scenario.
         site_url: address of the published site, ending in `/`, or empty.
         repo_url: address of the repository, without a trailing `/`, or empty.
         counts: what the whole stage holds; all 0 until every page is expanded.
@@ -72,6 +73,7 @@ class Context:
     verified: Verified
     tests: Mapping[str, Bundle] = field(default_factory=dict)
     exercises: Mapping[str, Exercise] = field(default_factory=dict)
+    sqls: Mapping[str, sql.Sql] = field(default_factory=dict)
     site_url: str = ""
     repo_url: str = ""
     counts: Counts = field(default_factory=Counts)
@@ -110,6 +112,7 @@ class Expanded:
         cards: names of the snippets whose card it shows.
         values: keys of the recorded numbers it uses.
         charts: keys of the recorded charts it uses.
+        sqls: how often it shows its scenario's SQL.
         counts: whether it shows what the whole stage holds.
         runs: whether code of it runs in the page.
     """
@@ -121,6 +124,7 @@ class Expanded:
     cards: list[str] = field(default_factory=list)
     values: set[str] = field(default_factory=set)
     charts: set[str] = field(default_factory=set)
+    sqls: int = 0
     counts: bool = False
     runs: bool = False
 
@@ -140,6 +144,7 @@ def read_context(root: Path, catalog: Catalog) -> Context:
         verified=verified,
         tests=_tests(root, snippets),
         exercises=_exercises(root, catalog),
+        sqls=_sqls(root, catalog),
         site_url=catalog.site.url,
         repo_url=catalog.site.repo,
     )
@@ -159,6 +164,11 @@ def _tests(root: Path, snippets: Iterable[Snippet]) -> dict[str, Bundle]:
 def _exercises(root: Path, catalog: Catalog) -> dict[str, Exercise]:
     found = ((one.id, read_exercise(root, one.python_name)) for one in catalog.scenarios)
     return {name: exercise for name, exercise in found if exercise is not None}
+
+
+def _sqls(root: Path, catalog: Catalog) -> dict[str, sql.Sql]:
+    found = ((one.id, sql.read_sql(root, one.python_name)) for one in catalog.scenarios)
+    return {name: one for name, one in found if one is not None}
 
 
 def source_pages(root: Path, catalog: Catalog) -> Iterator[str]:
@@ -315,6 +325,7 @@ class _Page:
     def directive(self, name: str, indent: str) -> None:
         blocks: dict[str, Callable[[Scenario], Iterable[str]]] = {
             "summary": self._summary,
+            "sql": self._sql,
             "drills": self._drills,
             "questions": self._questions,
             "related": self._related,
@@ -623,6 +634,22 @@ class _Page:
         address = Sheet(self.context.catalog, self.staged).address(served(scenario.id))
         self.add("", f'<div class="fd-run" data-fd-run="start.py" data-exercise="{address}"></div>')
         self.add("", *folded(exercise.hints))
+
+    # the SQL ----------------------------------------------------------------------------------
+
+    def _sql(self, scenario: Scenario) -> Iterator[str]:
+        """Show the SQL that runs in the page."""
+        found = self.context.sqls.get(scenario.id)
+        if found is None:
+            mend = f"add tests/scenarios/{scenario.python_name}/sql/setup.sql and 1_what.sql"
+            self.problem(f"{scenario.id} has no SQL for its page", mend)
+            return
+        self.result.sqls += 1
+        self.result.problems += found.problems
+        if not found.problems:
+            self.result.runs = True
+            sheet = Sheet(self.context.catalog, self.staged)
+            yield from sql.section(found, sheet.address(sql.served(scenario.id)))
 
     # the card of a snippet ------------------------------------------------------------------
 

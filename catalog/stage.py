@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from catalog import check, export, pages
+from catalog import check, export, pages, sql
 from catalog.counts import Counts, count_fences
 from catalog.exercise import served
 from catalog.expand import (
@@ -146,6 +146,8 @@ def _other_files(made: Plan, context: Context) -> None:
         if exercise.bundle is not None:
             data = exercise.bundle.json(checker=exercise.checker)
             made.files[served(scenario)] = data
+    for scenario, found in context.sqls.items():
+        made.files[sql.served(scenario)] = found.json()
     for path, tests in context.tests.items():
         made.files[context.snippets[path].tests_path] = tests.json()
     for name, data in export.files(made.catalog).items():

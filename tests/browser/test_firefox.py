@@ -14,6 +14,7 @@ from tests.browser.site import ROOT, Site
 
 HERE = Path(__file__).parent / "firefox"
 PAGE = "scenarios/rate-limiting/"
+SQL_PAGE = "scenarios/large-datasets/"
 
 
 def driver() -> Path:
@@ -42,6 +43,8 @@ def test_firefox_runs_stops_and_keeps(site: Site) -> None:
         "site": site.url,
         "page": PAGE,
         "file": "naive_fixed_window.py",
+        "sql": SQL_PAGE,
+        "step": "1_offset",
     }
     done = subprocess.run(
         [str(kit.node()), str(driver() / "firefox.mjs"), json.dumps(job)],
@@ -60,6 +63,9 @@ def test_firefox_runs_stops_and_keeps(site: Site) -> None:
     assert seen["tests"] == "Its tests pass."
     assert seen["error"] == "ZeroDivisionError on line 1."
     assert seen["stop"] == "Stopped."
+    assert seen["rows"] == "Finished: SELECT 10."
+    assert seen["explained"] == "Finished: the plan."
+    assert "Seq Scan on orders (actual rows=100000.00" in seen["plan"]
     assert seen["kept"] is True
     # Firefox reports a worker that was ended as an error without a text.
     assert [one for one in seen["complaints"] if "undefined" not in one] == []

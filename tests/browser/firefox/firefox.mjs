@@ -15,7 +15,7 @@ try {
   page.on("pageerror", (error) => seen.complaints.push(String(error)));
   page.on("request", (request) => seen.asked.push(request.url()));
 
-  const card = (name) => `.fd-run[data-fd-run="${name}"]`;
+  const card = (name) => `.fd-run:is([data-fd-run="${name}"], [data-step="${name}"])`;
   const status = (name) => page.$eval(`${card(name)} .fd-run__state`, (line) => line.textContent);
   const press = async (name, label, wait = true) => {
     await page.waitForSelector(`${card(name)} .fd-run__bar`);
@@ -57,6 +57,11 @@ try {
   seen.stop = await press(job.file, "Stop");
   await press(job.file, "Reset");
   seen.after = await press(job.file, "Run");
+
+  await page.goto(job.site + job.sql);
+  seen.rows = await press(job.step, "Run");
+  seen.explained = await press(job.step, "Explain");
+  seen.plan = await page.$eval(`${card(job.step)} .fd-run__out`, (out) => out.textContent);
 
   await page.goto(`${job.site}checklist/`);
   const choose = "article input[type=radio][value='2']";

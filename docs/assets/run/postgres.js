@@ -1,0 +1,115 @@
+// @ts-check
+// PostgreSQL itself, the same in the worker of a page and in node, where it is tested.
+
+/** How many rows of one result are shown, how many characters of one value, how many notices. */
+const ROWS = 100;
+const VALUE = 400;
+const NOTICES = 20;
+/** What an error may name besides its message, as psql calls it. */
+const MORE = [["detail", "DETAIL"], ["hint", "HINT"], ["internalQuery", "QUERY"], ["where", "CONTEXT"]];
+
+/** What one statement gave: its command tag, and rows of text or null where it has any.
+ * @typedef {{tag: string, fields: string[], rows: (string | null)[][], count: number}} Result */
+
+/** Start it with what this site serves, and with nothing from elsewhere.
+ * @param {any} pglite PGlite's module
+ * @param {(name: string) => Promise<ReadableStream>} file gives one of its files, compressed
+ * @param {Promise<Blob>} [kept] the archive of an empty database: to make one takes most of a start
+ * @returns {Promise<any>} the database
+ */
+export const start = async ({ PGlite }, file, kept) => {
+  /** @param {string} name @param {string} type */
+  const unpacked = async (name, type) => unpack(await file(`${name}.gz`), type);
+  const module = (name) => WebAssembly.compileStreaming(unpacked(name, "application/wasm"));
+  const [pgliteWasmModule, initdbWasmModule, fsBundle, loadDataDir] = await Promise.all([
+    module("pglite.wasm"), kept ? undefined : module("initdb.wasm"),
+    unpacked("pglite.data", "").then((answer) => answer.blob()), kept,
+  ]);
+  // Its cache is as small as a phone wants it; the tables of the page fit.
+  const startParams = [...PGlite.defaultStartParams, "-c", "shared_buffers=32MB"];
+  return PGlite.create({ pgliteWasmModule, initdbWasmModule, fsBundle, loadDataDir, startParams });
+};
+
+/** @param {ReadableStream} packed @param {string} type what is in it */
+export const unpack = (packed, type) =>
+  new Response(packed.pipeThrough(new DecompressionStream("gzip")), { headers: { "content-type": type } });
+
+/** Say what PostgreSQL said, with the place in the text marked as psql does.
+ * @param {any} error @param {string} text what was sent @param {number} skip how many characters of it came before the reader's
+ */
+const told = (error, text, skip) => {
+  let said = `${error.severity}:  ${error.message}\n`;
+  let line = 0;
+  if (error.position) {
+    const before = [...text].slice(skip, Math.max(skip, error.position - 1)).join("");
+    line = before.split("\n").length;
+    const column = [...before.slice(before.lastIndexOf("\n") + 1)].length;
+    const head = `LINE ${line}: `;
+    said += `${head}${text.slice(skip).split("\n")[line - 1]}\n${" ".repeat(head.length + column)}^\n`;
+  }
+  for (const [name, label] of MORE) if (error[name]) said += `${label}:  ${error[name]}\n`;
+  return { type: `${error.severity} ${error.code}`, line, text: said };
+};
+
+/** Make a started database ready for jobs.
+ * @param {any} db
+ * @param {any} protocol PGlite's module of messages
+ * @returns {(job: any, stage: (text: string) => void) => Promise<any>} runs one job after the other
+ */
+export const ready = (db, { Parser, serialize }) => {
+  // Whoever copies from the page has nothing to send: COPY FROM STDIN ends with these words.
+  const nothing = serialize.copyFail("a page has no input to read");
+
+  /** @param {string} text @param {number} [skip] */
+  const send = async (text, skip = 0) => {
+    /** @type {Result[]} */
+    const results = [];
+    /** @type {string[]} */
+    const notices = [];
+    /** @type {Result | null} */
+    let open = null;
+    let error = null;
+    let state = "";
+    const begin = (fields) => { open = { tag: "", fields, rows: [], count: 0 }; results.push(open); };
+    const row = (values) => {
+      if (open && open.count++ < ROWS) {
+        open.rows.push(values.map((value) => value?.length > VALUE ? `${value.slice(0, VALUE)}…` : value));
+      }
+    };
+    const take = (message) => {
+      if (message.name === "rowDescription") begin(message.fields.map((field) => field.name));
+      else if (message.name === "dataRow") row(message.fields);
+      else if (message.name === "copyOutResponse") begin(["COPY"]);
+      else if (message.name === "copyData") row([new TextDecoder().decode(message.chunk).trimEnd()]);
+      else if (message.name === "commandComplete") {
+        if (!open) begin([]);
+        /** @type {any} */ (open).tag = message.text;
+        open = null;
+      } else if (message.name === "notice" && notices.length < NOTICES) notices.push(`${message.severity}:  ${message.message}`);
+      else if (message.name === "error") error ??= told(message, text, skip);
+      else if (message.name === "readyForQuery") state = message.status;
+    };
+    const parser = new Parser();
+    const query = serialize.query(text);
+    const message = new Uint8Array(query.length + nothing.length);
+    message.set(query);
+    message.set(nothing, query.length);
+    // A copy: what comes is a view of memory that is written again.
+    await db.execProtocolRawStream(message, { onRawData: (bytes) => parser.parse(bytes.slice(), take) });
+    if (!state) throw new Error("it gave no answer");
+    return { results: results.filter(({ tag }) => tag), notices, error, state }; // what failed gave nothing
+  };
+
+  let made = "";
+  return async ({ setup, explain, sql }, stage) => {
+    if (sql === undefined) return send("SELECT version()");
+    if (made !== setup) {
+      stage("Making the data…");
+      const result = await send(setup);
+      if (result.error) return result;
+      made = setup;
+      stage("Running…");
+    }
+    return send(explain + sql, [...explain].length);
+  };
+};
