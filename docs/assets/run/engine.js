@@ -109,3 +109,16 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
     },
   };
 };
+
+/** Python, one for all that runs it on a page. */
+export const { run, stop } = engine({
+  file: "worker.js",
+  name: "Python",
+  loading: "Loading Python, some 6 MB the first time…",
+  elsewhere: "Download the file and run it on your machine.",
+  // WebAssembly keeps what it took: a run that hit the limit leaves nothing for the next.
+  spent: (result) => result.error?.type === "MemoryError" || result.type === "MemoryError",
+});
+
+/** Whether tests that call asyncio.run can run in this browser. */
+export const blocking = "WebAssembly" in self && "Suspending" in WebAssembly;

@@ -1,18 +1,7 @@
 // @ts-check
 // The buttons beside a page's Python: run it, edit it, run its tests, or check an exercise.
 import { button, card, counted, load } from "./card.js";
-import { engine } from "./engine.js";
-
-const python = engine({
-  file: "worker.js",
-  name: "Python",
-  loading: "Loading Python, some 6 MB the first time…",
-  elsewhere: "Download the file and run it on your machine.",
-  // WebAssembly keeps what it took: a run that hit the limit leaves nothing for the next.
-  spent: (result) => result.error?.type === "MemoryError" || result.type === "MemoryError",
-});
-/** Whether tests that call asyncio.run can run in this browser. */
-const blocking = "WebAssembly" in self && "Suspending" in WebAssembly;
+import { blocking, run, stop } from "./engine.js";
 
 /** Put the buttons of one file into their place on the page.
  * @param {HTMLElement} host carries where the file, its tests or its exercise are
@@ -35,7 +24,7 @@ export const mount = (host) => {
     main: exercise ? "Check" : "Run",
     source: async () => exercise ? (await bundled()).files[(await bundled()).path] : (await load(code ?? "")).text(),
     press,
-    stop: python.stop,
+    stop,
   }, [proof]);
   bar.append(main, halt, change, proof, copy, reset);
 
@@ -71,7 +60,7 @@ export const mount = (host) => {
     const job = more
       ? { ...more, kind, path: exercise ? target : more.path, files: { ...more.files, [target]: file } }
       : { kind, path, files: { [path]: file } };
-    close(kind, await python.run(job, {
+    close(kind, await run(job, {
       out: show,
       stage: tell,
       full: (limit) => tell(`The first ${counted(limit, "character")} are shown. It is still running.`),
