@@ -38,6 +38,7 @@ from catalog.model import Catalog
 from catalog.problem import Problem
 from catalog.reference import reference_pages
 from catalog.run import kit
+from catalog.simulation import served as served_simulation
 from catalog.slim import slim
 from catalog.zensical import zensical_config
 
@@ -148,6 +149,9 @@ def _other_files(made: Plan, context: Context) -> None:
             made.files[served(scenario)] = data
     for scenario, found in context.sqls.items():
         made.files[sql.served(scenario)] = found.json()
+    for scenario, simulation in context.simulations.items():
+        if not simulation.fault:
+            made.files[served_simulation(scenario)] = simulation.json()
     for path, tests in context.tests.items():
         made.files[context.snippets[path].tests_path] = tests.json()
     for name, data in export.files(made.catalog).items():
