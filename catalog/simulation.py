@@ -162,7 +162,7 @@ def block(simulation: Simulation, address: str) -> Iterator[str]:
         f'<div class="fd-scroll" role="group" aria-label="{title}" tabindex="0">'
         f"{shown['svg']}</div>"
         f"<figcaption>{words['caption']}</figcaption></figure>"
-        f'<p class="fd-sim__values">{words["values"]}.</p>'
+        f'<p class="fd-quiet fd-sim__values">{words["values"]}.</p>'
         '<details class="note"><summary>The numbers as a table</summary>'
         f"<div>{shown['table']}</div></details></div>"
     )

@@ -132,7 +132,7 @@ def opened(site: Site, browser: Chromium) -> Iterator[Sliders]:
         page.goto(strict.url + PAGE)
         page.wait_for_load_state("networkidle")
         loaded = {url.partition(OURS)[2] for url in asked if OURS in url}
-        assert loaded == {"run.css", "start.js", "run.js", "engine.js"}, "before the press"
+        assert loaded == {"run.css", "start.js", "run.js", "card.js", "engine.js"}, "no press yet"
         sliders = Sliders(page, with_simulation(site)[PAGE])
         sliders.open()
         assert any(url.endswith("pyodide.asm.wasm") for url in asked)
