@@ -35,6 +35,8 @@ from catalog.results import (
     read_verified,
 )
 from catalog.run.bundle import Bundle, own_tests
+from catalog.simulation import Simulation, block, read_simulation
+from catalog.simulation import served as served_simulation
 from catalog.snippets import Snippet, read_snippets
 from catalog.source import nearest
 
@@ -60,6 +62,7 @@ class Context:
         tests: by path of the snippet, the test files that run in the page.
         exercises: by id of the scenario.
         sqls: the SQL that runs in the page, by id of the scenario.
+        simulations: by id of the scenario.
         site_url: address of the published site, ending in `/`, or empty.
         repo_url: address of the repository, without a trailing `/`, or empty.
         counts: what the whole stage holds; all 0 until every page is expanded.
@@ -74,6 +77,7 @@ class Context:
     tests: Mapping[str, Bundle] = field(default_factory=dict)
     exercises: Mapping[str, Exercise] = field(default_factory=dict)
     sqls: Mapping[str, sql.Sql] = field(default_factory=dict)
+    simulations: Mapping[str, Simulation] = field(default_factory=dict)
     site_url: str = ""
     repo_url: str = ""
     counts: Counts = field(default_factory=Counts)
@@ -145,6 +149,7 @@ def read_context(root: Path, catalog: Catalog) -> Context:
         tests=_tests(root, snippets),
         exercises=_exercises(root, catalog),
         sqls=_sqls(root, catalog),
+        simulations=_simulations(root, catalog),
         site_url=catalog.site.url,
         repo_url=catalog.site.repo,
     )
@@ -169,6 +174,13 @@ def _exercises(root: Path, catalog: Catalog) -> dict[str, Exercise]:
 def _sqls(root: Path, catalog: Catalog) -> dict[str, sql.Sql]:
     found = ((one.id, sql.read_sql(root, one.python_name)) for one in catalog.scenarios)
     return {name: one for name, one in found if one is not None}
+
+
+def _simulations(root: Path, catalog: Catalog) -> dict[str, Simulation]:
+    """Run the simulation of each page that there is."""
+    shown = (one for one in catalog.scenarios if catalog.has_page(one))
+    found = ((one.id, read_simulation(root, one.python_name)) for one in shown)
+    return {name: simulation for name, simulation in found if simulation is not None}
 
 
 def source_pages(root: Path, catalog: Catalog) -> Iterator[str]:
@@ -271,8 +283,7 @@ class _Page:
                 if problem_open:
                     self.add(*_error_messages(self.scenario, lines))
                 problem_open = lines[index].strip() == "## Problem"
-                if lines[index].strip() == "## Interview questions":
-                    self._exercise(self.scenario)
+                self._before(lines[index].strip(), self.scenario)
             self.text(lines[index], visible[index])
             self.line += 1
         if self.question:
@@ -609,6 +620,13 @@ class _Page:
             return f"{scenario.title} (planned)"
         return f"[{scenario.title}]({relative(f'scenarios/{scenario.id}.md', self.staged)})"
 
+    def _before(self, heading: str, scenario: Scenario) -> None:
+        """Close the section before a heading with what a scenario's own files add to it."""
+        if heading == "## Measured":
+            self._simulation(scenario)
+        if heading == "## Interview questions":
+            self._exercise(scenario)
+
     # the exercise -----------------------------------------------------------------------------
 
     def _exercise(self, scenario: Scenario) -> None:
@@ -650,6 +668,22 @@ class _Page:
             self.result.runs = True
             sheet = Sheet(self.context.catalog, self.staged)
             yield from sql.section(found, sheet.address(sql.served(scenario.id)))
+
+    # the simulation ---------------------------------------------------------------------------
+
+    def _simulation(self, scenario: Scenario) -> None:
+        """Close what fails with what the reader may turn."""
+        simulation = self.context.simulations.get(scenario.id)
+        if simulation is None:
+            return
+        if simulation.fault:
+            mend = "see tests/scenarios/rate_limiting/simulation.py and catalog/run/sliders.py"
+            place = (simulation.path, simulation.line)
+            self.result.problems.append(Problem(*place, simulation.fault, mend))
+            return
+        self.result.runs = True
+        address = Sheet(self.context.catalog, self.staged).address(served_simulation(scenario.id))
+        self.add(*block(simulation, address))
 
     # the card of a snippet ------------------------------------------------------------------
 

@@ -12,22 +12,22 @@ CACHE = Path("build") / "cache"
 _ID = re.compile(r'(?P<before>\bid="|url\(#)')
 
 
-def cached(root: Path, kind: str, key: str) -> str | None:
+def cached(root: Path, kind: str, key: str, suffix: str = "svg") -> str | None:
     """Give the picture stored under a key, or None."""
     try:
-        return (root / CACHE / kind / f"{key}.svg").read_text(encoding="utf-8")
+        return (root / CACHE / kind / f"{key}.{suffix}").read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def store(root: Path, kind: str, key: str, picture: str) -> None:
+def store(root: Path, kind: str, key: str, picture: str, suffix: str = "svg") -> None:
     """Store a picture; a reader sees the whole of it or nothing."""
     folder = root / CACHE / kind
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=folder)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(picture)
-    Path(name).replace(folder / f"{key}.svg")
+    Path(name).replace(folder / f"{key}.{suffix}")
 
 
 def attributes(info: str) -> dict[str, str]:

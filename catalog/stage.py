@@ -38,6 +38,7 @@ from catalog.model import Catalog
 from catalog.problem import Problem
 from catalog.reference import reference_pages
 from catalog.run import kit
+from catalog.simulation import served as served_simulation
 from catalog.slim import slim
 from catalog.zensical import zensical_config
 
@@ -141,6 +142,14 @@ def _other_files(made: Plan, context: Context) -> None:
             made.files[file.relative_to(docs).as_posix()] = slim(file)
     for snippet in context.snippets.values():
         made.files[snippet.code_path] = snippet.stripped.encode()
+    _run_files(made, context)
+    for name, data in export.files(made.catalog).items():
+        text = name.endswith((".json", ".txt"))
+        made.files[name] = _with_numbers(data, context) if text else data
+
+
+def _run_files(made: Plan, context: Context) -> None:
+    """Add what the page loads on a press."""
     made.files[f"{kit.SERVED}/glue.py"] = (kit.HERE / "glue.py").read_bytes()
     for scenario, exercise in context.exercises.items():
         if exercise.bundle is not None:
@@ -148,11 +157,11 @@ def _other_files(made: Plan, context: Context) -> None:
             made.files[served(scenario)] = data
     for scenario, found in context.sqls.items():
         made.files[sql.served(scenario)] = found.json()
+    for scenario, simulation in context.simulations.items():
+        if not simulation.fault:
+            made.files[served_simulation(scenario)] = simulation.json()
     for path, tests in context.tests.items():
         made.files[context.snippets[path].tests_path] = tests.json()
-    for name, data in export.files(made.catalog).items():
-        text = name.endswith((".json", ".txt"))
-        made.files[name] = _with_numbers(data, context) if text else data
 
 
 def _with_numbers(data: bytes, context: Context) -> bytes:

@@ -1,4 +1,4 @@
-"""What the browser needs to run a test file or an exercise: the files, and the packages.
+"""What the browser needs to run tests, an exercise or a simulation: the files, and the packages.
 
 A test runs there when everything that it imports is there: Python's own modules less those that a
 browser lacks, the packages that are shipped, and files of this repository for which the same holds.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-OURS = frozenset({"lab", "snippets", "tests"})
+OURS = frozenset({"catalog", "lab", "snippets", "tests"})
 PACKAGES = frozenset({"hypothesis", "pytest"})
 """Imported by tests, and shipped (see `catalog.run.kit`)."""
 LACKING = frozenset(
@@ -41,7 +41,7 @@ class Bundle:
     missing: frozenset[str]
     blocks: bool
 
-    def json(self, **more: str) -> bytes:
+    def json(self, **more: object) -> bytes:
         """Write what the page loads."""
         value = {"path": self.target, "packages": sorted(self.packages), "files": self.files}
         return json.dumps(value | more, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""What runs inside Pyodide: a file, its tests, or the check of an exercise, and what went wrong.
+"""What runs inside Pyodide: a file, its tests, an exercise or a simulation, and what went wrong.
 
 The worker of a page and the tests in node load this very file. It imports nothing of `catalog`:
 in the page there is only Python itself.
@@ -10,6 +10,7 @@ import functools
 import gc
 import importlib
 import inspect
+import json
 import linecache
 import os
 import re
@@ -324,6 +325,33 @@ def check(path: str, checker: str, memory: int) -> Report:
         sys.path[:] = before
         flush()
     return {"solved": True, "text": f"{told}\n"}
+
+
+# a simulation ------------------------------------------------------------------------------------
+
+
+def simulate(path: str, values: str, memory: int) -> Report:
+    """Run a simulation that `place` has put there, with what it imports.
+
+    Args:
+        path: the file, relative to ROOT.
+        values: where its sliders stand, as JSON; where they start when empty.
+        memory: how many MB the page gives to Python.
+
+    Returns:
+        What `show` of catalog/run/sliders.py gives; what went wrong otherwise.
+    """
+    before = sys.path[:]
+    sys.path.insert(0, str(ROOT))
+    try:
+        module = importlib.import_module(_module(path))
+        show = importlib.import_module("catalog.run.sliders").show
+        return dict(show(module, json.loads(values) if values else None))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the reader is told
+        return describe(error, memory)
+    finally:
+        sys.path[:] = before
+        flush()
 
 
 @functools.cache

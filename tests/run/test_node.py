@@ -1,4 +1,4 @@
-"""Each marked snippet, and its tests, under the page's own Pyodide in node."""
+"""Marked snippets, their tests and the simulations under the page's own Pyodide in node."""
 
 import json
 import subprocess
@@ -14,8 +14,11 @@ import pytest
 from catalog.exercise import read_exercise
 from catalog.run import kit
 from catalog.run.bundle import Bundle, own_tests
+from catalog.run.sliders import show
+from catalog.simulation import read_simulation
 from catalog.snippets import Snippet, read_snippets
 from tests.catalog.repository import ROOT
+from tests.run import test_simulations as simulations
 from tests.run.test_exercises import FOLDERS
 
 pytestmark = pytest.mark.slow
@@ -118,6 +121,29 @@ def judged_by(page: Python) -> dict[str, tuple[bool, bool]]:
     return found
 
 
+def drawn_otherwise(page: Python) -> list[str]:
+    """Simulations that show another byte in a page than at build, in one of three settings.
+
+    And those that do not say what is wrong with a bad value.
+    """
+    found = []
+    for file in simulations.FILES:
+        simulation = read_simulation(ROOT, file.parent.name)
+        assert simulation is not None
+        job = json.loads(simulation.json())
+        module = simulations.load(file)
+        for values in simulations.three(module):
+            answer = page(kind="simulate", values=json.dumps(values), **job)
+            wanted = json.loads(json.dumps(show(module, values)))
+            if wanted != {name: answer.get(name) for name in wanted}:
+                found.append(f"{file.parent.name}: {values}: {answer.get('text', 'differs')}")
+        bad = dict.fromkeys(simulations.three(module)[0], -1)
+        answer = page(kind="simulate", values=json.dumps(bad), **job)
+        if "is -1: it must be a whole number" not in str(answer.get("text")):
+            found.append(f"{file.parent.name}: {bad}: {answer}")
+    return found
+
+
 def all_well(found: Mapping[str, object]) -> bool:
     """Whether there was something, and all of it went well."""
     return bool(found) and set(found.values()) == {None}
@@ -130,6 +156,7 @@ def test_with_stack_switching_a_page_does_what_cpython_does() -> None:
         assert printed_by(page) == natively()
         tested = outcomes_of(page, blocks=True)
         assert all_well(tested), tested
+        assert drawn_otherwise(page) == []
 
 
 def test_without_stack_switching_a_page_does_as_much_as_it_can() -> None:
@@ -142,6 +169,7 @@ def test_without_stack_switching_a_page_does_as_much_as_it_can() -> None:
         judged = judged_by(page)
         assert judged == dict.fromkeys(judged, (False, True))
         assert judged
+        assert drawn_otherwise(page) == []
         both = "import sys\nprint('a')\nprint('b', file=sys.stderr)\n"
         answer = page(kind="run", path="x.py", files={"x.py": both})
         assert answer == {"error": None, "out": "a\n", "err": "b\n"}

@@ -4,7 +4,7 @@
 /** How long it may take to start before the reader is told, in ms: a minute and a half at 0.5 Mbit/s. */
 const START_MS = 90_000;
 
-/** @typedef {{out?: (pieces: [string, string][]) => void, stage?: (text: string) => void, full?: (limit: number) => void}} Listener */
+/** @typedef {{out?: (pieces: [string, string][]) => void, stage?: (text: string, running: boolean) => void, begun?: () => void, full?: (limit: number) => void}} Listener */
 /** What runs: the file of its worker, its name, how its first load is announced, where else it can
  * be had, whether a result leaves nothing to go on with, and who is told that it is up.
  * @typedef {{file: string, name: string, loading: string, elsewhere: string,
@@ -58,13 +58,14 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
         clearTimeout(watch);
         up = began = true;
         ready?.(data);
-        current?.listener.stage?.("Running…");
+        current?.listener.stage?.("Running…", true);
       } else if (data.fatal) {
         fail(data.fatal);
       } else if (data.id === current?.id) {
         if (data.out) current?.listener.out?.(data.out);
         else if (data.full) current?.listener.full?.(data.full);
-        else if (data.stage) current?.listener.stage?.(data.stage);
+        else if (data.stage) current?.listener.stage?.(data.stage, true);
+        else if (data.begun) current?.listener.begun?.();
         else {
           const result = { ...data.result, dropped: data.dropped };
           if (spent(result)) end(result);
@@ -88,7 +89,7 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
       return new Promise((resolve) => {
         current = { id: ++last, listener, resolve };
         if (!worker) begin();
-        listener.stage?.(up ? "Running…" : began ? `Starting ${name}…` : loading);
+        listener.stage?.(up ? "Running…" : began ? `Starting ${name}…` : loading, up);
         worker?.postMessage({ ...job, id: last });
       });
     },

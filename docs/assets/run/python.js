@@ -20,9 +20,10 @@ export const options = (kit, base) => ({
  * @param {any} py
  * @param {string} glue text of glue.py
  * @param {(stream: "out" | "err", bytes: Uint8Array) => void} write takes what is printed
+ * @param {() => void} begun is called when a job's packages are there and it begins
  * @returns {(job: any) => Promise<any>} runs one job after the other
  */
-export const ready = (py, glue, write) => {
+export const ready = (py, glue, write, begun = () => {}) => {
   for (const [stream, set] of /** @type {["out" | "err", any][]} */ ([["out", py.setStdout], ["err", py.setStderr]])) {
     set.call(py, { write: (bytes) => (write(stream, bytes), bytes.length) });
   }
@@ -48,7 +49,9 @@ export const ready = (py, glue, write) => {
     const files = py.toPy(job.files);
     module.place(files);
     files.destroy();
+    begun();
     if (job.kind === "test") return plain(await call("test", job.path, MEMORY));
+    if (job.kind === "simulate") return plain(await call("simulate", job.path, job.values, MEMORY));
     if (job.kind === "check") return plain(await call("check", job.path, job.checker, MEMORY));
     return { error: plain(await call(blocking() ? "run" : "run_awaiting", job.path, MEMORY)) };
   };

@@ -33,6 +33,8 @@ const write = (stream, bytes) => {
   if (now.shown < AT_ONCE || performance.now() - now.last > 40) flush();
 };
 
+const begun = () => postMessage({ id: now.id, begun: true });
+
 /** A file that does not come is named; Pyodide would wait for it in vain.
  * @param {(reason: Error) => void} reject
  */
@@ -70,14 +72,14 @@ const start = async () => {
       const py = await loadPyodide({ ...given, _loadSnapshot: new Uint8Array(memory) });
       py.runPython("import random; random.seed()"); // the snapshot's generator had its seed already
       Object.assign(self, { fromSnapshot: true }); // for tests
-      return ready(py, glue, write);
+      return ready(py, glue, write, begun);
     } catch {
       await store.delete(name);
     }
   }
   const py = await loadPyodide({ ...given, _makeSnapshot: !!store });
   if (store) keep(py, store, name).catch(() => {});
-  return ready(py, glue, write);
+  return ready(py, glue, write, begun);
 };
 
 /** Keep the memory of a fresh start for the next page; the older ones go.

@@ -1,0 +1,241 @@
+"""What a simulation has to say, what a slider takes, and what a page makes of it."""
+
+import json
+import re
+import shutil
+import types
+from pathlib import Path
+
+import pytest
+
+from catalog import simulation
+from catalog.expand import expand, read_context
+from catalog.load import load
+from catalog.markdown import read_document
+from catalog.run.picture import Bars
+from catalog.run.sliders import Outcome, Slider, Table, checked, declared, show
+from catalog.stage import plan
+from tests.catalog.repository import ROOT, filled
+
+LIMIT = Slider("limit", "Limit", "requests a minute", low=10, high=200, step=10, start=100)
+SOURCE = '''\
+"""A simulation."""
+
+from catalog.run.picture import Bars
+from catalog.run.sliders import Outcome, Slider, Table
+
+TITLE = "A & B"
+QUESTION = "Why?"
+MODEL = "All of it."
+SLIDERS = (Slider("size", "Size", "rows", 0, 10, 1, start=5),)
+
+
+def simulate(size: int) -> Outcome:
+    """Draw one bar."""
+    bars = Bars("rows", [("a", (size,))])
+    return Outcome([bars], f"It is {size} < 11.", Table(("a",), [(size,)]))
+'''
+
+
+# sliders -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [10, 100, 200])
+def test_a_slider_takes_what_it_can_reach(value: int) -> None:
+    assert checked([LIMIT], {"limit": value}) == {"limit": value}
+
+
+@pytest.mark.parametrize("value", [0, 9, 105, 210, -100, True, 100.0, "100", None])
+def test_a_slider_refuses_what_it_cannot_reach(value: object) -> None:
+    told = f"Limit is {value!r}: it must be a whole number from 10 to 200 in steps of 10"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        checked([LIMIT], {"limit": value})
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [({}, "'limit' has no value"), ({"limit": 10, "x": 1}, "no slider 'x', but limit")],
+)
+def test_each_slider_has_a_value_and_no_other_is_known(
+    values: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        checked([LIMIT], values)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"start": 101}, "cannot reach its start, 101"),
+        ({"start": 0}, "cannot reach its start, 0"),
+        ({"high": 205}, "cannot reach its high, 205"),
+        ({"step": 0}, "a step of 1 or more"),
+        ({"low": 200}, "needs low < high"),
+    ],
+)
+def test_a_slider_that_cannot_stand_is_refused(change: dict[str, int], told: str) -> None:
+    numbers = {"low": 10, "high": 200, "step": 10, "start": 100} | change
+    with pytest.raises(ValueError, match=told):
+        Slider("limit", "Limit", "", **numbers)
+
+
+def test_a_value_is_told_with_label_and_unit() -> None:
+    assert LIMIT.told(100) == "Limit: 100 requests a minute"
+    assert Slider("n", "Rows", "", 0, 9_000, 1_000, 0).told(9_000) == "Rows: 9,000"
+
+
+# modules -----------------------------------------------------------------------------------------
+
+
+def module(**changes: object) -> types.ModuleType:
+    made = types.ModuleType("made")
+    exec(SOURCE, made.__dict__)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_what_is_shown_is_what_simulate_gives() -> None:
+    start, other = show(module()), show(module(), {"size": 10})
+    assert (start["caption"], other["caption"]) == ("It is 5 < 11.", "It is 10 < 11.")
+    assert (start["values"], other["values"]) == ("Size: 5 rows", "Size: 10 rows")
+    assert start["table"] == (
+        '<table><thead><tr><th scope="col">a</th></tr></thead>'
+        "<tbody><tr><td>5</td></tr></tbody></table>"
+    )
+    assert '<title id="sim-t">A &amp; B</title>' in str(start["svg"])
+    assert "It is 5 &lt; 11." in str(start["svg"])
+    assert start["svg"] != other["svg"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"TITLE": " "}, "says its TITLE"),
+        ({"QUESTION": ""}, "says its QUESTION"),
+        ({"MODEL": ""}, "says its MODEL"),
+        ({"SLIDERS": ()}, "has sliders"),
+        ({"SLIDERS": ("size",)}, "has sliders"),
+        ({"SLIDERS": (LIMIT,)}, r"takes \['size'\], the sliders are \['limit'\]"),
+        ({"simulate": None}, r"takes \[\], the sliders are \['size'\]"),
+    ],
+)
+def test_a_module_that_is_no_simulation_is_told_what_it_lacks(
+    changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        declared(module(**changes))
+
+
+def test_a_table_has_as_many_cells_as_columns_and_fits_a_phone() -> None:
+    with pytest.raises(ValueError, match="a row of 2 columns has 1 cells"):
+        Table(("a", "b"), [(1,)])
+    with pytest.raises(ValueError, match="1 to 4 columns, not 5"):
+        Table(tuple("abcde"), [])
+    assert "<td>a &lt; b</td><td>1.5</td>" in Table(("a", "b"), [("a < b", 1.5)]).html()
+
+
+def test_an_outcome_is_drawn_with_its_caption_as_description() -> None:
+    given = Outcome([Bars("t", [("a", (1,))])], "Said.", Table(("a",), []))
+    made = module(simulate=lambda size: given)  # noqa: ARG005 - a slider's name
+    assert '<desc id="sim-d">Said.</desc>' in str(show(made)["svg"])
+
+
+# pages -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scenario(bare: Path) -> Path:
+    """A repository with a finished scenario and its simulation."""
+    root = filled(bare)
+    for name in ("__init__.py", "run/__init__.py", "run/picture.py", "run/sliders.py"):
+        target = root / "catalog" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "catalog" / name, target)
+    write(root, SOURCE)
+    return root
+
+
+def write(root: Path, text: str) -> None:
+    folder = root / "tests/scenarios/twenty_second"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "simulation.py").write_text(text, encoding="utf-8")
+
+
+def expanded(root: Path) -> tuple[list[str], list[str]]:
+    """Lines of the scenario's page, and what is wrong with its simulation."""
+    catalog, problems = load(root)
+    assert problems == []
+    document, _ = read_document(root, "docs/scenarios/twenty-second.md")
+    assert document is not None
+    found = expand(document, "scenarios/twenty-second.md", read_context(root, catalog))
+    wrong = [one for one in found.problems if one.path.endswith("simulation.py")]
+    return found.text.split("\n"), [f"{one.line}: {one.what}" for one in wrong]
+
+
+def test_a_simulation_closes_what_fails_complete_without_a_script(scenario: Path) -> None:
+    lines, problems = expanded(scenario)
+    assert problems == []
+    at = lines.index("### Simulation")
+    assert lines.index("## When it fails") < at < lines.index("## Measured")
+    (html,) = [line for line in lines if line.startswith('<div class="fd-sim"')]
+    shown = show(module())
+    for part in ("svg", "table", "values"):
+        assert str(shown[part]) in html
+    assert "<figcaption>It is 5 &lt; 11.</figcaption>" in html
+    assert 'data-fd-sim="../../assets/run/simulations/twenty-second.json"' in html
+    assert "<small>All of it.</small>" in lines
+    assert "assets/run/start.js" in "\n".join(lines)
+
+
+def test_the_page_loads_the_files_and_the_sliders(scenario: Path) -> None:
+    staged = plan(scenario)
+    data = json.loads(staged.files["assets/run/simulations/twenty-second.json"])
+    assert data["path"] == "tests/scenarios/twenty_second/simulation.py"
+    assert {data["path"], "catalog/run/picture.py"} <= set(data["files"])
+    assert [one["name"] for one in data["sliders"]] == ["size"]
+
+
+def test_a_page_without_a_simulation_is_as_it_was(scenario: Path) -> None:
+    (scenario / "tests/scenarios/twenty_second/simulation.py").unlink()
+    lines, problems = expanded(scenario)
+    assert problems == []
+    assert not any("fd-sim" in line or line == "### Simulation" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("TITLE =", "import psycopg\nTITLE =", "1: imports psycopg, which a page lacks"),
+        ("def simulate", "def 1simulate", "12: is no Python: invalid decimal literal"),
+        ("    return", "    1 / 0\n    return", "15: fails: ZeroDivisionError: division by zero"),
+        ("QUESTION", "ANSWER", "1: fails: ValueError: a simulation says its QUESTION"),
+        ("TITLE =", "import snippets.none\nTITLE =", "6: fails: ModuleNotFoundError: No module"),
+    ],
+)
+def test_what_is_wrong_with_a_simulation_is_named(
+    scenario: Path, old: str, new: str, told: str
+) -> None:
+    write(scenario, SOURCE.replace(old, new, 1))
+    lines, (problem,) = expanded(scenario)
+    assert problem.startswith(told)
+    assert "### Simulation" not in lines
+
+
+def test_one_that_does_not_end_is_ended(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "_SECONDS", 1)
+    write(scenario, SOURCE.replace("    return", "    while True:\n        pass\n    return"))
+    _, (problem,) = expanded(scenario)
+    assert "takes more than 1 s" in problem
+
+
+def test_one_that_ends_python_is_told(scenario: Path) -> None:
+    write(scenario, SOURCE.replace("    return", "    import os\n    os._exit(3)\n    return"))
+    _, (problem,) = expanded(scenario)
+    assert "it ended with 3" in problem
+
+
+def test_an_unchanged_one_is_not_run_again(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = expanded(scenario)
+    monkeypatch.setattr(simulation, "_run", lambda _: pytest.fail("it ran again"))
+    assert expanded(scenario) == first
