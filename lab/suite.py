@@ -175,9 +175,9 @@ def tests(name: str, *arguments: str) -> Command:
 def check() -> list[Step]:
     """Give the steps of `make check`."""
     fast = "not (slow or serial or browser or server)"
-    # A scenario's own tests run by themselves while one works on it: pytest tests/scenarios/<id>.
-    frame = "--ignore=tests/scenarios"
-    return [lint(), tests("fast tests", "-n", WORKERS, "-m", fast, frame)]
+    # The tests of a scenario, and of the runner, run while one works on it: pytest tests/run.
+    others = ("--ignore=tests/scenarios", "--ignore=tests/run")
+    return [lint(), tests("fast tests", "-n", WORKERS, "-m", fast, *others)]
 
 
 def everything(notes: Path) -> list[Step]:
