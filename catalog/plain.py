@@ -1,7 +1,7 @@
 """A Pygments filter: what is read in the ink of the text gets no element of its own.
 
-Half of the elements of a page of code would be names, brackets and dots. Without them a page
-of eighty listings has a third of its elements, and a phone shows it in half the time.
+More than half of the elements of a page of code would be names, brackets and dots; without
+theirs a page with seventy listings is four tenths smaller, and has less to lay out.
 """
 
 from collections.abc import Iterable, Iterator

@@ -64,11 +64,14 @@ def test_a_failure_of_the_last_step_fails_the_suite() -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupt_stops_the_whole_group_and_says_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["SIG_DFL", "SIG_IGN"])
+def test_an_interrupt_stops_the_whole_group_and_says_one_line(tmp_path: Path, before: str) -> None:
+    """Also where it was started to ignore one, as a shell starts a job in the background."""
     # A step with a child of its own, as pytest has: both must be gone.
     grandchild = "import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
     code = (
+        f"import signal; signal.signal(signal.SIGINT, signal.{before});"
         "import sys, pathlib; from lab import suite;"
         f"step = suite.Command('s', [sys.executable, '-c', {child!r}], pathlib.Path('.'));"
         "suite.check = lambda: [step]; suite.platform.profile = list;"
