@@ -42,6 +42,9 @@ def needs() -> list[Need]:
         Need("cgroup", "a memory cgroup that may be written", _writable_cgroup()),
         Need("pgbouncer", "pgbouncer on PATH (Debian package)", _found("pgbouncer")),
         Need("firefox", "Firefox on PATH (Debian package firefox-esr)", firefox() != ""),
+        Need(
+            "webkit", "WebKitGTK and Xvfb (Debian packages webkit2gtk-driver, xvfb)", webkit() != ""
+        ),
         Need("etcd", "etcd on PATH (Debian package etcd-server)", _found("etcd")),
     ]
 
@@ -56,6 +59,13 @@ def firefox() -> str:
     mac = "/Applications/Firefox.app/Contents/MacOS/firefox"
     names = ("firefox-esr", "firefox", mac)
     return next((path for name in names if (path := shutil.which(name))), "")
+
+
+def webkit() -> str:
+    """Give the path of WebKitGTK's own browser; empty where it, its driver or Xvfb is missing."""
+    browsers = sorted(Path("/usr").glob("lib*/**/webkit2gtk-4.*/MiniBrowser"))
+    there = browsers and _found("WebKitWebDriver") and _found("Xvfb")
+    return str(browsers[-1]) if there else ""
 
 
 def _writable_cgroup() -> bool:
