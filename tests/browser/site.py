@@ -1,6 +1,7 @@
 """The site as a reader gets it: built once, served from loopback under a sub-path."""
 
 import http.server
+import io
 import os
 import re
 import threading
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -73,6 +75,21 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     policy = ""
     """A content security policy, sent with everything."""
+    at_home = False
+    """Whether pages name this server's address as the site's own, instead of SITE_URL."""
+
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        path = Path(self.translate_path(self.path))
+        path = path / "index.html" if path.is_dir() else path
+        if not self.at_home or path.suffix != ".html" or not path.is_file():
+            return super().send_head()
+        here = f"http://{self.headers['Host']}{PREFIX}"
+        body = path.read_bytes().replace(SITE_URL.encode(), here.encode())
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        return io.BytesIO(body)
 
     def end_headers(self) -> None:
         if self.policy:
@@ -102,24 +119,27 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve(folder: Path, policy: str = "") -> Iterator[Site]:
+def serve(folder: Path, policy: str = "", *, at_home: bool = False) -> Iterator[Site]:
     """Serve the folder on a free port of loopback until the block ends.
 
     Args:
         folder: the built site.
         policy: the content security policy to send; none when empty.
+        at_home: pages name the address they are served at as the site's own.
     """
-    kind = type("Handler", (Handler,), {"policy": policy})
+
+    kind = type("Handler", (Handler,), {"policy": policy, "at_home": at_home})
 
     def handler(*arguments: object) -> Handler:
         made: Handler = kind(*arguments, directory=str(folder))
         return made
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}{PREFIX}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield Site(folder, f"http://127.0.0.1:{server.server_address[1]}{PREFIX}")
+            yield Site(folder, url)
         finally:
             server.shutdown()
             thread.join()

@@ -257,6 +257,8 @@ def test_a_later_page_starts_from_the_memory_of_an_earlier_one(
     (python,) = [one for one in page.workers if one.url.endswith("run/worker.js")]
     assert python.evaluate("self.fromSnapshot") is True
     assert profile.cookies() == []
+    # This server is not the address that the pages name: a copy keeps no pages.
+    assert page.evaluate("navigator.serviceWorker.getRegistrations()") == []
 
 
 def test_webassembly_forbidden_or_absent_and_a_folder_on_disk_are_told(

@@ -68,6 +68,8 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
         else if (data.begun) current?.listener.begun?.();
         else {
           const result = { ...data.result, dropped: data.dropped };
+          // A browser may forbid it.
+          import("./keep.js").then(({ keep }) => keep(data.loaded)).catch(() => {});
           if (spent(result)) end(result);
           else finish(result);
         }

@@ -22,3 +22,6 @@ export const needWebAssembly = () => {
     throw new Error("This browser, or a rule of this site, does not let pages run WebAssembly.");
   }
 };
+
+/** The addresses of what this worker loaded. */
+export const loaded = () => performance.getEntriesByType("resource").map(({ name }) => name);

@@ -1,6 +1,6 @@
 // @ts-check
 // PostgreSQL in a module worker: a statement that never ends does not hold the page up.
-import { limitMemory, needWebAssembly } from "./memory.js";
+import { limitMemory, loaded, needWebAssembly } from "./memory.js";
 import { ready, start, unpack } from "./postgres.js";
 
 const here = new URL(".", import.meta.url).href;
@@ -75,5 +75,5 @@ onmessage = async ({ data }) => {
     const text = `PostgreSQL ended: ${error.message}. The next run starts it again and makes the data anew.\n`;
     result = { ended: true, error: { type: "PostgreSQL ended", line: 0, text } };
   }
-  postMessage({ id: data.id, result });
+  postMessage({ id: data.id, result, loaded: loaded() });
 };

@@ -1,6 +1,6 @@
 // @ts-check
 // Python in a module worker: a program that loops for ever does not hold the page up.
-import { limitMemory, needWebAssembly } from "./memory.js";
+import { limitMemory, loaded, needWebAssembly } from "./memory.js";
 import { blocking, options, ready } from "./python.js";
 
 const here = new URL(".", import.meta.url).href;
@@ -109,5 +109,5 @@ onmessage = async ({ data }) => {
     result = { error: { type: "Error", line: 0, text: `${error.message}\n` } };
   }
   flush();
-  postMessage({ id: data.id, result, dropped: now.dropped });
+  postMessage({ id: data.id, result, dropped: now.dropped, loaded: loaded() });
 };
