@@ -89,8 +89,12 @@ def check_snippet(snippet: Snippet, beside: frozenset[str] = frozenset()) -> Ite
     yield from _metadata(snippet, tree, beside)
     yield from _documented(snippet, tree)
     yield from _demo(snippet, tree)
+    hindrances = list(_browser(snippet, tree))
     if snippet.browser:
-        yield from _browser(snippet, tree)
+        yield from hindrances
+    elif not hindrances:
+        what = "runs in a browser, and is marked browser = false"
+        yield Problem(snippet.path, 1, what, "set browser = true: its page gets a Run button")
 
 
 def _form(snippet: Snippet) -> Iterator[Problem]:

@@ -604,6 +604,14 @@ def test_what_a_browser_lacks_is_found(repo: Path, code: str, what: str) -> None
     assert any(what in str(problem) for problem in check(catalog, repo))
 
 
+def test_a_file_that_runs_in_a_browser_is_not_held_back(repo: Path) -> None:
+    needless = GOOD.replace('needs = ["redis"]', "needs = []").replace('"redis>=8.1,<9"', "")
+    (repo / "snippets/rate_limiting/counter.py").write_text(needless, encoding="utf-8")
+    catalog, _ = load(repo, environ={})
+    what = "runs in a browser, and is marked browser = false"
+    assert any(what in str(problem) for problem in check(catalog, repo))
+
+
 def test_stale_and_unused_results_and_unshown_snippets_are_found(repo: Path) -> None:
     (repo / PAGE).write_text(f"{FRONT}\n## Problem\n\nBad.\n", encoding="utf-8")
     catalog, _ = load(repo, environ={})
