@@ -12,7 +12,7 @@ from lab.plans import pages, shape
 from tests.browser.driver import DESK, NARROW, PALETTES, Chromium, choose, overflow
 from tests.browser.site import ROOT, Site, serve
 from tests.browser.test_accessibility import AXE, barriers
-from tests.browser.test_run import START_MS, STOP, Card, policy
+from tests.browser.test_run import SPOIL, START_MS, STOP, Card, policy
 
 SCENARIO = "large-datasets"
 PAGE = f"scenarios/{SCENARIO}/"
@@ -191,6 +191,11 @@ def test_stop_reset_and_the_limits(reader: Reader) -> None:
     assert "Sort" in other.plan(), "the index is gone again"
     (worker,) = [one for one in reader.page.workers if one.url.endswith("/postgres-worker.js")]
     assert worker.evaluate("self.fromKept") is True
+    reader.page.evaluate(SPOIL, "firedrill-postgres")
+    reader.reset()
+    assert other.press("Run") == "Finished: SELECT 10."
+    (worker,) = [one for one in reader.page.workers if one.url.endswith("/postgres-worker.js")]
+    assert worker.evaluate("self.fromKept") is None, "it made another"
 
 
 def test_by_keyboard_alone(reader: Reader) -> None:
