@@ -310,6 +310,35 @@ def test_a_file_that_is_blocked_is_named(site: Site, browser: Chromium) -> None:
             context.unroute(f"**/{name}")
 
 
+def test_a_file_that_is_damaged_late_or_lost_later_is_told(site: Site, browser: Chromium) -> None:
+    """Each time the page lives, and the next press works."""
+    program = (site.folder / OURS).glob("pyodide-*/pyodide.asm.wasm")
+    half = next(program).read_bytes()[:2_000_000]
+    with browser.context() as context:
+        page = context.new_page()
+        page.goto(site.url + PAGE)
+        card = Card(page, "gcra.py")
+        context.route("**/gcra.py", lambda _: None)  # never answered
+        card.at.get_by_role("button", name="Run", exact=True).click()
+        assert card.press("Stop") == "Stopped."
+        context.unroute_all()
+        damaged = {"body": half, "content_type": "application/wasm"}
+        context.route("**/pyodide.asm.wasm", lambda route: route.fulfill(**damaged))
+        assert card.press("Run") == "Python did not start."
+        assert "is damaged" in card.output()
+        context.unroute_all()
+        context.route("**/pytest-*.whl", lambda route: route.fulfill(status=404))
+        assert card.press("Run its tests") == "Not run."
+        assert "pytest-" in card.output()
+        context.unroute_all()
+        assert card.press("Run its tests") == "Its tests pass."
+        page.reload()
+        page.evaluate("delete self.Worker")
+        for _ in range(2):
+            assert card.press("Run") == "Python did not start."
+            assert "Worker is not defined. Download" in card.output()
+
+
 def test_what_never_answers_is_told_by_the_clock(site: Site, browser: Chromium) -> None:
     """A watchdog: a minute and a half, then a message instead of a wait for ever."""
     with browser.context() as context:

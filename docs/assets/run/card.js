@@ -18,11 +18,29 @@ export const status = () => {
   return made;
 };
 
-/** @param {string} address */
+/** How long a file of text may take, in ms. */
+const LOAD_MS = 30_000;
+/** What is being loaded; Stop ends it.
+ * @type {Set<AbortController>} */
+const loads = new Set();
+const STOPPED = new Error("Stopped.");
+
+/** Give the text at an address, or say why there is none.
+ * @param {string} address
+ */
 export const load = async (address) => {
-  const answer = await fetch(new URL(address, document.baseURI));
-  if (!answer.ok) throw new Error(`${answer.status} ${address}`);
-  return answer;
+  const control = new AbortController();
+  const late = new Error(`${address.split("/").pop()} did not come within ${LOAD_MS / 1000} seconds`);
+  const watch = setTimeout(() => control.abort(late), LOAD_MS);
+  loads.add(control);
+  try {
+    const answer = await fetch(new URL(address, document.baseURI), { signal: control.signal });
+    if (!answer.ok) throw new Error(`${answer.status} ${address}`);
+    return await answer.text();
+  } finally {
+    clearTimeout(watch);
+    loads.delete(control);
+  }
 };
 
 /** @param {number} count @param {string} what */
@@ -66,7 +84,10 @@ export const card = (host, wants, others) => {
 
   const main = button(wants.main, wants.press);
   main.classList.add("fd-run__button--main");
-  const halt = button("Stop", wants.stop);
+  const halt = button("Stop", () => {
+    for (const control of loads) control.abort(STOPPED);
+    wants.stop();
+  });
   const change = button("Edit", () => guarded(edit));
   const copy = button("Copy", () => guarded(async () => {
     await navigator.clipboard.writeText(await text());
@@ -126,7 +147,9 @@ export const card = (host, wants, others) => {
     out.setAttribute("aria-busy", `${on}`);
   };
   /** @param {() => Promise<void>} action */
-  const guarded = (action) => action().catch((error) => tell(`That did not work: ${error.message}`));
+  const guarded = (action) => action().catch((error) => {
+    tell(error === STOPPED ? STOPPED.message : `That did not work: ${error.message}.`);
+  });
 
   return {
     bar, main, halt, change, copy, reset, out, tell, guarded,

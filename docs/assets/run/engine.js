@@ -39,7 +39,13 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
     finish(result);
   };
   /** @param {string} why */
-  const fail = (why) => end({ error: { type: `${name} did not start`, line: 0, text: `${why} ${elsewhere}\n` } });
+  const fail = (why) => end({ error: { type: `${name} did not start`, line: 0, text: `${why.replace(/\.?$/, ".")} ${elsewhere}\n` } });
+
+  /** A start, or a package, that does not come in time is told. */
+  const patience = () => {
+    clearTimeout(watch);
+    watch = setTimeout(() => fail(`${up ? "What it needs did not come" : "It did not start"} within ${START_MS / 1000} seconds.`), START_MS);
+  };
 
   const begin = () => {
     up = false;
@@ -47,8 +53,13 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
       fail("This browser has no WebAssembly.");
       return;
     }
-    watch = setTimeout(() => fail(`${name} did not start within ${START_MS / 1000} seconds.`), START_MS);
-    worker = new Worker(new URL(file, import.meta.url), { type: "module", name: name.toLowerCase() });
+    try {
+      worker = new Worker(new URL(file, import.meta.url), { type: "module", name: name.toLowerCase() });
+    } catch (error) {
+      fail(error.message);
+      return;
+    }
+    patience();
     worker.onerror = (event) => {
       event.preventDefault();
       fail(`The file ${file} could not be loaded${event.message ? ` (${event.message})` : ""}.`);
@@ -58,15 +69,20 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
         clearTimeout(watch);
         up = began = true;
         ready?.(data);
-        current?.listener.stage?.("Running…", true);
+        if (!current) return;
+        patience();
+        current.listener.stage?.("Running…", true);
       } else if (data.fatal) {
         fail(data.fatal);
       } else if (data.id === current?.id) {
         if (data.out) current?.listener.out?.(data.out);
         else if (data.full) current?.listener.full?.(data.full);
         else if (data.stage) current?.listener.stage?.(data.stage, true);
-        else if (data.begun) current?.listener.begun?.();
-        else {
+        else if (data.begun) {
+          clearTimeout(watch);
+          current?.listener.begun?.();
+        } else {
+          clearTimeout(watch);
           const result = { ...data.result, dropped: data.dropped };
           // A browser may forbid it.
           import("./keep.js").then(({ keep }) => keep(data.loaded)).catch(() => {});
@@ -91,6 +107,7 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
       return new Promise((resolve) => {
         current = { id: ++last, listener, resolve };
         if (!worker) begin();
+        else if (up) patience();
         listener.stage?.(up ? "Running…" : began ? `Starting ${name}…` : loading, up);
         worker?.postMessage({ ...job, id: last });
       });
@@ -120,7 +137,7 @@ export const { run, stop } = engine({
   loading: "Loading Python, some 6 MB the first time…",
   elsewhere: "Download the file and run it on your machine.",
   // WebAssembly keeps what it took: a run that hit the limit leaves nothing for the next.
-  spent: (result) => result.error?.type === "MemoryError" || result.type === "MemoryError",
+  spent: (result) => result.lost || result.error?.type === "MemoryError" || result.type === "MemoryError",
 });
 
 /** Whether tests that call asyncio.run can run in this browser. */

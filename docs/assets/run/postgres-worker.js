@@ -24,7 +24,7 @@ const file = async (path) => {
 const open = async (module, files, name) => {
   // A browser keeps it on https and localhost only; where anything about it fails, another is made.
   const store = await self.caches?.open("firedrill-postgres").catch(() => undefined);
-  const kept = await store?.match(name);
+  const kept = await store?.match(name).catch(() => undefined);
   if (store && kept?.body) {
     try {
       const db = await start(module, files, unpack(kept.body, "application/x-tar").blob());
@@ -68,6 +68,7 @@ started.then(({ version }) => postMessage({ ready: true, version }), (error) => 
 
 onmessage = async ({ data }) => {
   const { perform } = await started;
+  postMessage({ id: data.id, begun: true });
   let result;
   try {
     result = await perform(data, (stage) => postMessage({ id: data.id, stage }));

@@ -44,7 +44,7 @@ export const ready = (py, glue, write, begun = () => {}) => {
     if (job.packages?.length) {
       const errors = [];
       await py.loadPackage(job.packages, { messageCallback() {}, errorCallback: (text) => errors.push(text) });
-      if (errors.length) throw new Error(errors[0]);
+      if (errors.length) throw new Error(errors.join(" "));
     }
     const files = py.toPy(job.files);
     module.place(files);

@@ -12,7 +12,7 @@ export const mount = (host) => {
   let bundle;
   let lines = 0;
 
-  const bundled = () => (bundle ??= load(tests ?? exercise ?? "").then((answer) => answer.json())
+  const bundled = () => (bundle ??= load(tests ?? exercise ?? "").then(JSON.parse)
     .catch((error) => { bundle = undefined; throw error; }));
   const proof = button("Run its tests", () => act("test"));
   proof.hidden = !tests || (blocks !== undefined && !blocking);
@@ -22,7 +22,7 @@ export const mount = (host) => {
     label: exercise ? "Break it" : `Run ${name}`,
     language: "python",
     main: exercise ? "Check" : "Run",
-    source: async () => exercise ? (await bundled()).files[(await bundled()).path] : (await load(code ?? "")).text(),
+    source: async () => exercise ? (await bundled()).files[(await bundled()).path] : load(code ?? ""),
     press,
     stop,
   }, [proof]);

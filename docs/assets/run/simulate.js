@@ -1,5 +1,6 @@
 // @ts-check
 // The sliders of a simulation: each move runs its Python again and shows what that draws.
+import { load } from "./card.js";
 import { run, stop } from "./engine.js";
 
 /** So long a slider must rest before Python runs, in ms. */
@@ -15,9 +16,7 @@ export const open = async (place) => {
   /** @param {string} name @returns {any} */
   const part = (name) => box.querySelector(name);
   const address = place.dataset.fdSim ?? "";
-  const answer = await fetch(new URL(address, document.baseURI));
-  if (!answer.ok) throw new Error(`${answer.status} ${address}`);
-  const { sliders, ...job } = await answer.json();
+  const { sliders, ...job } = JSON.parse(await load(address));
 
   const state = document.createElement("p");
   state.className = "fd-run__state";

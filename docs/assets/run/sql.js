@@ -19,7 +19,7 @@ const postgres = engine({
 /** @type {Promise<Sql> | undefined} */
 let loaded;
 /** @param {string} address @returns {Promise<Sql>} */
-const sqlOf = (address) => (loaded ??= load(address).then((answer) => answer.json())
+const sqlOf = (address) => (loaded ??= load(address).then(JSON.parse)
   .catch((error) => { loaded = undefined; throw error; }));
 
 /** @param {string} name @param {string} [text] @param {string} [said] */

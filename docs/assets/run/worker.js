@@ -33,12 +33,24 @@ const write = (stream, bytes) => {
   if (now.shown < AT_ONCE || performance.now() - now.last > 40) flush();
 };
 
-const begun = () => postMessage({ id: now.id, begun: true });
+const begun = () => {
+  lost = () => {}; // what the program itself loads is its own affair
+  postMessage({ id: now.id, begun: true });
+};
 
-/** A file that does not come is named; Pyodide would wait for it in vain.
- * @param {(reason: Error) => void} reject
- */
-const watchFiles = (reject) => {
+/** Told of what Pyodide would wait for in vain.
+ * @type {(reason: Error) => void} */
+let lost = () => {};
+
+/** A file that does not come, or comes damaged, is named. */
+const watchFiles = () => {
+  for (const how of ["instantiate", "instantiateStreaming"]) {
+    const plain = WebAssembly[how];
+    WebAssembly[how] = (...args) => plain(...args).catch((error) => {
+      lost(new Error(`A file of Python is damaged (${error.message}). Load the page again.`));
+      throw error;
+    });
+  }
   const plain = self.fetch;
   self.fetch = async (...args) => {
     const name = new URL(/** @type {string} */ (args[0]?.url ?? args[0]), here).pathname.split("/").pop();
@@ -47,7 +59,7 @@ const watchFiles = (reject) => {
       if (!answer.ok) throw new Error(`${answer.status}`);
       return answer;
     } catch (error) {
-      reject(new Error(`The file ${name} could not be loaded (${error.message}).`));
+      lost(new Error(`The file ${name} could not be loaded (${error.message}).`));
       throw error;
     }
   };
@@ -65,7 +77,7 @@ const start = async () => {
   const name = `${here}snapshot-${kit.key}`;
   // A browser keeps it on https and localhost only; where anything about it fails, Python starts anew.
   const store = await self.caches?.open("firedrill-python").catch(() => undefined);
-  const kept = await store?.match(name);
+  const kept = await store?.match(name).catch(() => undefined);
   if (store && kept?.body) {
     try {
       const memory = await new Response(kept.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
@@ -93,8 +105,9 @@ const keep = async (py, store, name) => {
   await store.put(name, new Response(packed));
 };
 
+watchFiles();
 const started = new Promise((resolve, reject) => {
-  watchFiles(reject);
+  lost = reject;
   start().then(resolve, reject);
 });
 started.then(() => postMessage({ ready: true, blocking: blocking() }), (error) => postMessage({ fatal: error.message }));
@@ -104,9 +117,9 @@ onmessage = async ({ data }) => {
   now = { id: data.id, shown: 0, dropped: 0, kept: [], last: 0 };
   let result;
   try {
-    result = await perform(data);
+    result = await Promise.race([perform(data), new Promise((_, reject) => { lost = reject; })]);
   } catch (error) {
-    result = { error: { type: "Error", line: 0, text: `${error.message}\n` } };
+    result = { lost: true, error: { type: "Not run", line: 0, text: `${error.message}\n` } };
   }
   flush();
   postMessage({ id: data.id, result, dropped: now.dropped, loaded: loaded() });
