@@ -6,12 +6,16 @@ in the page there is only Python itself.
 
 import ast
 import asyncio
+import atexit
+import builtins
+import contextlib
 import functools
 import gc
 import importlib
 import inspect
 import json
 import linecache
+import logging
 import os
 import re
 import shutil
@@ -38,7 +42,10 @@ HINTS = {
 _HIDDEN = ("/lib/python", "<frozen ", "<exec>", str(Path(__file__)))
 # Fewer examples than on a commit: WebAssembly takes several times as long.
 _EXAMPLES = 20
+_LONGEST = 20_000
+"""How many characters of an error are told."""
 _kept = set(sys.modules)
+_asyncio_run = asyncio.run
 
 Report = dict[str, object]
 
@@ -46,6 +53,8 @@ Report = dict[str, object]
 def place(files: Mapping[str, str]) -> None:
     """Put files below ROOT, and nothing else; forget what was imported from there before."""
     os.chdir("/")
+    if _start is not None:
+        _start.restore()
     with warnings.catch_warnings(action="ignore"):
         gc.collect()  # what an earlier run left complains now, not in the next one
     shutil.rmtree(ROOT, ignore_errors=True)
@@ -58,6 +67,70 @@ def place(files: Mapping[str, str]) -> None:
             del sys.modules[name]
     linecache.clearcache()
     importlib.invalidate_caches()
+
+
+class _Start:
+    """Python as it started: what a program changes of it does not reach the next one.
+
+    Values of modules that were there at the start, streams, environment, logging and temporary
+    files are restored; what a program changes inside an object is not.
+    """
+
+    def __init__(self) -> None:
+        self.modules = dict(sys.modules)
+        inner = ("pyodide", "_pyodide", "js", "sys", "__main__", __name__)
+        self.values = {
+            name: dict(vars(module))
+            for name, module in sys.modules.items()
+            if isinstance(module, ModuleType) and name.partition(".")[0] not in inner
+        }
+        self.environ = dict(os.environ)
+        self.recursion = sys.getrecursionlimit()
+        self.path, self.finders = sys.path[:], sys.meta_path[:]
+
+    def restore(self) -> None:
+        """Put back what a program changed."""
+        sys.modules.update(self.modules)
+        for name, values in self.values.items():
+            now = vars(self.modules[name])
+            for key, value in values.items():
+                if now.get(key, self) is not value:
+                    now[key] = value
+        for key in vars(builtins).keys() - self.values["builtins"].keys():
+            delattr(builtins, key)
+        os.environ.clear()
+        os.environ.update(self.environ)
+        sys.setrecursionlimit(self.recursion)
+        sys.path[:], sys.meta_path[:] = self.path, self.finders
+        sys.settrace(None)
+        sys.setprofile(None)
+        sys.excepthook, sys.displayhook = sys.__excepthook__, sys.__displayhook__
+        gc.enable()
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            with contextlib.suppress(Exception):
+                getattr(sys, name).flush()
+            stream = open(  # noqa: SIM115 - it stays open
+                number, "w", buffering=1, encoding="utf-8", errors="backslashreplace",
+                          newline="\n", closefd=False)  # fmt: skip
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        self._forget_logging()
+        for left in Path("/tmp").glob("*"):  # noqa: S108 - the page's own, in its memory
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def _forget_logging(self) -> None:
+        logging.disable(logging.NOTSET)
+        known = logging.root.manager.loggerDict.values()
+        for logger in (logging.root, *known):
+            if isinstance(logger, logging.Logger):
+                logger.handlers.clear()
+                logger.filters.clear()
+                logger.setLevel(logging.NOTSET)
+                logger.propagate, logger.disabled = True, False
+        logging.root.setLevel(logging.WARNING)
+
+
+_start = _Start() if sys.platform == "emscripten" else None
 
 
 # a file ------------------------------------------------------------------------------------------
@@ -75,9 +148,11 @@ def compiled(source: str, path: str, *, blocking: bool) -> CodeType:
     Raises:
         SyntaxError: it is no Python.
     """
+    code = compile(source, path, "exec", dont_inherit=True)
+    if blocking:
+        return code
     tree = ast.parse(source, path)
-    if not blocking:
-        tree = ast.fix_missing_locations(_Awaiting(tree).visit(tree))
+    tree = ast.fix_missing_locations(_Awaiting(tree).visit(tree))
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     return cast("CodeType", compile(tree, path, "exec", flags, dont_inherit=True))
 
@@ -133,7 +208,7 @@ def run(path: str, memory: int) -> Report | None:
     """
     with _AsMain(path, memory) as main:
         main.start(blocking=True)
-        asyncio.run(_settle())
+        _asyncio_run(_settle())
     return main.report
 
 
@@ -174,14 +249,20 @@ class _AsMain:
     def __exit__(
         self, _type: type[BaseException] | None, error: BaseException | None, _where: object
     ) -> bool:
-        if isinstance(error, SystemExit):
-            failed = error.code not in (0, None)
-            self.report = _said(f"{error.code}\n") if failed else None
-        elif error is not None:
-            self.report = describe(error, self.memory)
-        sys.modules["__main__"], sys.path[:], sys.argv = self.before
-        os.chdir("/")
-        flush()
+        try:
+            if isinstance(error, MemoryError):
+                self.module.__dict__.clear()  # there is room again to tell of it
+            if isinstance(error, SystemExit):
+                failed = error.code not in (0, None)
+                self.report = _said(f"{_told(error.code)}\n") if failed else None
+            elif error is not None:
+                self.report = describe(error, self.memory)
+            if _start is not None:
+                atexit._run_exitfuncs()  # noqa: SLF001 - as the end of a process does
+        finally:
+            sys.modules["__main__"], sys.path[:], sys.argv = self.before
+            os.chdir("/")
+            flush()
         return True
 
 
@@ -201,7 +282,8 @@ async def _settle() -> None:
 def flush() -> None:
     """Send on what is printed and not yet shown."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(Exception):  # a program may have closed it
+            stream.flush()
 
 
 # what went wrong ---------------------------------------------------------------------------------
@@ -214,31 +296,54 @@ def describe(error: BaseException, memory: int = 0) -> Report:
         The name of its type; the line of the reader's file that raised it, 0 when there is none;
         its traceback without the frames of Python and of this file.
     """
+    if isinstance(error, MemoryError):
+        traceback.clear_frames(error.__traceback__)
+    name = type(error).__name__[:100]
     told = traceback.TracebackException.from_exception(error)
-    _trim(told, set())
+    _trim(told)
     places = [(frame.filename, frame.lineno or 0) for frame in told.stack]
-    if isinstance(error, SyntaxError):
-        places.append((error.filename or "", error.lineno or 0))
+    if isinstance(error, SyntaxError) and isinstance(error.filename, str):
+        places.append((error.filename, error.lineno or 0))
     mine = [(file, line) for file, line in places if file.startswith(f"{ROOT}/")]
-    name = type(error).__name__
     # The reader has one file: it goes by its name alone.
-    text = re.sub(rf'"{ROOT}/(?:[^"\n]*/)?([^"/\n]+)"', r'"\1"', "".join(told.format()))
-    hint = next((say for sign, say in HINTS.items() if sign == name or sign in str(error)), "")
+    text = re.sub(rf'"{ROOT}/(?:[^"\n]*/)?([^"/\n]+)"', r'"\1"', _cut("".join(told.format())))
+    last = _cut("".join(told.format_exception_only()))
+    hint = next((say for sign, say in HINTS.items() if sign == name or sign in last), "")
     if hint:
         text += f"\n{hint.format(memory=memory)}\n"
     return {"type": name, "line": mine[-1][1] if mine else 0, "text": text}
 
 
-def _trim(told: traceback.TracebackException, seen: set[int]) -> None:
+def _trim(error: traceback.TracebackException) -> None:
     """Drop the frames that are not the reader's, in this error and in what led to it."""
-    if id(told) in seen:
-        return
-    seen.add(id(told))
-    kept = [frame for frame in told.stack if not any(part in frame.filename for part in _HIDDEN)]
-    told.stack[:] = kept
-    for other in (told.__cause__, told.__context__, *(told.exceptions or ())):
-        if other is not None:
-            _trim(other, seen)
+    waiting = [error]
+    seen: set[int] = set()
+    while waiting:
+        told = waiting.pop()
+        if id(told) in seen:
+            continue
+        seen.add(id(told))
+        kept = [one for one in told.stack if not any(part in one.filename for part in _HIDDEN)]
+        told.stack[:] = kept
+        others = (told.__cause__, told.__context__, *(told.exceptions or ()))
+        waiting += [other for other in others if other is not None]
+
+
+def _told(value: object) -> str:
+    """Give the text of the reader's value, which may not want to give one."""
+    try:
+        return _cut(str(value))
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is no text
+        return f"<str() failed: {type(error).__name__}>"
+
+
+def _cut(text: str) -> str:
+    """Leave out the middle of a text that is too long for a page."""
+    more = len(text) - _LONGEST
+    if more <= 0:
+        return text
+    end = _LONGEST // 4
+    return f"{text[: _LONGEST - end]}\n… {more:,} characters left out …\n{text[-end:]}"
 
 
 # its tests ---------------------------------------------------------------------------------------
@@ -317,9 +422,10 @@ def check(path: str, checker: str, memory: int) -> Report:
     try:
         judge = importlib.import_module(_module(checker)).check
         told = judge(importlib.import_module(_module(path)))
-    except AssertionError as error:
-        return {"solved": False, "text": f"{error}\n"}
     except BaseException as error:  # noqa: BLE001 - whatever it is, the reader is told
+        where = traceback.extract_tb(error.__traceback__)[-1].filename
+        if isinstance(error, AssertionError) and where != str(ROOT / path):
+            return {"solved": False, "text": f"{_told(error)}\n"}
         return {"solved": False, **describe(error, memory)}
     finally:
         sys.path[:] = before

@@ -40,7 +40,20 @@ export const ready = (py, glue, write, begun = () => {}) => {
   // Only a call that may be suspended lets tests use asyncio.run.
   const call = (name, ...args) => blocking() ? module[name].callPromising(...args) : module[name](...args);
 
-  return async (job) => {
+  // What a program leaves to happen later ends with it.
+  const later = new Set();
+  const { setTimeout: plainly } = globalThis;
+  Object.assign(globalThis, { setTimeout: (...args) => {
+    const timer = plainly(.../** @type {[any]} */ (args));
+    later.add(timer);
+    return timer;
+  } });
+  const leave = () => {
+    for (const timer of later) clearTimeout(timer);
+    later.clear();
+  };
+
+  const perform = async (job) => {
     if (job.packages?.length) {
       const errors = [];
       await py.loadPackage(job.packages, { messageCallback() {}, errorCallback: (text) => errors.push(text) });
@@ -55,4 +68,5 @@ export const ready = (py, glue, write, begun = () => {}) => {
     if (job.kind === "check") return plain(await call("check", job.path, job.checker, MEMORY));
     return { error: plain(await call(blocking() ? "run" : "run_awaiting", job.path, MEMORY)) };
   };
+  return (job) => perform(job).finally(leave);
 };

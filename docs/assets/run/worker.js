@@ -34,6 +34,7 @@ const write = (stream, bytes) => {
 };
 
 const begun = () => {
+  running = true;
   lost = () => {}; // what the program itself loads is its own affair
   postMessage({ id: now.id, begun: true });
 };
@@ -41,6 +42,7 @@ const begun = () => {
 /** Told of what Pyodide would wait for in vain.
  * @type {(reason: Error) => void} */
 let lost = () => {};
+let running = false;
 
 /** A file that does not come, or comes damaged, is named. */
 const watchFiles = () => {
@@ -114,12 +116,14 @@ started.then(() => postMessage({ ready: true, blocking: blocking() }), (error) =
 
 onmessage = async ({ data }) => {
   const perform = await started;
+  running = false;
   now = { id: data.id, shown: 0, dropped: 0, kept: [], last: 0 };
   let result;
   try {
     result = await Promise.race([perform(data), new Promise((_, reject) => { lost = reject; })]);
   } catch (error) {
-    result = { lost: true, error: { type: "Not run", line: 0, text: `${error.message}\n` } };
+    const type = running ? "Python ended" : "Not run";
+    result = { lost: true, error: { type, line: 0, text: `${error.message}\nThe next run starts Python anew.\n` } };
   }
   flush();
   postMessage({ id: data.id, result, dropped: now.dropped, loaded: loaded() });
