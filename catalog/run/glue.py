@@ -13,6 +13,7 @@ import functools
 import gc
 import importlib
 import inspect
+import io
 import json
 import linecache
 import logging
@@ -20,20 +21,21 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Self, cast
+from typing import Any, Self, TextIO, cast
 
 ROOT = Path("/reader")
 """Where the files are put; cleared before each run."""
 HINTS = {
-    "MemoryError": "A page may use {memory} MB. On your machine the file may use more.",
+    "MemoryError": "A page may use {memory} MiB. On your machine the file may use more.",
     "ModuleNotFoundError": (
         "In the page there is Python's own library only. "
-        "Download the file and run it with uv run: that brings its packages."
+        "On your machine, uv run brings the packages that a file names at its top."
     ),
     "I/O error": "A page has no input to read.",
     "can't start new thread": "A page has no threads. Run the file on your machine.",
@@ -44,6 +46,8 @@ _HIDDEN = ("/lib/python", "<frozen ", "<exec>", str(Path(__file__)))
 _EXAMPLES = 20
 _LONGEST = 20_000
 """How many characters of an error are told."""
+_TOLD_FAILURES = 5
+"""How many tests that fail are told with their reason."""
 _kept = set(sys.modules)
 _asyncio_run = asyncio.run
 
@@ -82,7 +86,7 @@ class _Start:
         self.values = {
             name: dict(vars(module))
             for name, module in sys.modules.items()
-            if isinstance(module, ModuleType) and name.partition(".")[0] not in inner
+            if hasattr(module, "__dict__") and name.partition(".")[0] not in inner
         }
         self.environ = dict(os.environ)
         self.recursion = sys.getrecursionlimit()
@@ -201,7 +205,7 @@ def run(path: str, memory: int) -> Report | None:
 
     Args:
         path: relative to ROOT.
-        memory: how many MB the page gives to Python.
+        memory: how many MiB the page gives to Python.
 
     Returns:
         What went wrong; None when nothing did.
@@ -289,33 +293,42 @@ def flush() -> None:
 # what went wrong ---------------------------------------------------------------------------------
 
 
-def describe(error: BaseException, memory: int = 0) -> Report:
+def describe(error: BaseException, memory: int = 0, only: str = "") -> Report:
     """Describe an error by the reader's own lines.
+
+    Args:
+        error: what was raised.
+        memory: how many MiB the page gives to Python.
+        only: the one file that is the reader's; all below ROOT when empty.
 
     Returns:
         The name of its type; the line of the reader's file that raised it, 0 when there is none;
         its traceback without the frames of Python and of this file.
     """
+    only = only or f"{ROOT}/"
     if isinstance(error, MemoryError):
         traceback.clear_frames(error.__traceback__)
     name = type(error).__name__[:100]
     told = traceback.TracebackException.from_exception(error)
-    _trim(told)
+    _trim(told, only)
     places = [(frame.filename, frame.lineno or 0) for frame in told.stack]
     if isinstance(error, SyntaxError) and isinstance(error.filename, str):
         places.append((error.filename, error.lineno or 0))
-    mine = [(file, line) for file, line in places if file.startswith(f"{ROOT}/")]
+    mine = [(file, line) for file, line in places if file.startswith(only)]
     # The reader has one file: it goes by its name alone.
     text = re.sub(rf'"{ROOT}/(?:[^"\n]*/)?([^"/\n]+)"', r'"\1"', _cut("".join(told.format())))
     last = _cut("".join(told.format_exception_only()))
+    if not mine:
+        text = last
     hint = next((say for sign, say in HINTS.items() if sign == name or sign in last), "")
     if hint:
         text += f"\n{hint.format(memory=memory)}\n"
     return {"type": name, "line": mine[-1][1] if mine else 0, "text": text}
 
 
-def _trim(error: traceback.TracebackException) -> None:
+def _trim(error: traceback.TracebackException, only: str) -> None:
     """Drop the frames that are not the reader's, in this error and in what led to it."""
+    alone = not only.endswith("/")
     waiting = [error]
     seen: set[int] = set()
     while waiting:
@@ -323,10 +336,17 @@ def _trim(error: traceback.TracebackException) -> None:
         if id(told) in seen:
             continue
         seen.add(id(told))
-        kept = [one for one in told.stack if not any(part in one.filename for part in _HIDDEN)]
-        told.stack[:] = kept
+        told.stack[:] = [
+            frame
+            for frame in told.stack
+            if (frame.filename == only if alone else not _hidden(frame.filename))
+        ]
         others = (told.__cause__, told.__context__, *(told.exceptions or ()))
         waiting += [other for other in others if other is not None]
+
+
+def _hidden(file: str) -> bool:
+    return any(part in file for part in _HIDDEN)
 
 
 def _told(value: object) -> str:
@@ -337,23 +357,24 @@ def _told(value: object) -> str:
         return f"<str() failed: {type(error).__name__}>"
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int = _LONGEST) -> str:
     """Leave out the middle of a text that is too long for a page."""
-    more = len(text) - _LONGEST
+    more = len(text) - most
     if more <= 0:
         return text
-    end = _LONGEST // 4
-    return f"{text[: _LONGEST - end]}\n… {more:,} characters left out …\n{text[-end:]}"
+    end = most // 4
+    return f"{text[: most - end]}\n… {more:,} characters left out …\n{text[-end:]}"
 
 
 # its tests ---------------------------------------------------------------------------------------
 
 
 def test(path: str, memory: int) -> Report:
-    """Run a test file that `place` has put there.
+    """Run a test file that `place` has put there; tell each test in words.
 
     Returns:
-        Under "failed" whether a test failed; what went wrong when pytest itself could not end.
+        Under "failed" whether a test failed, under "passed" and "failures" how many did which;
+        what went wrong when pytest itself could not end.
     """
     import pytest
 
@@ -361,20 +382,63 @@ def test(path: str, memory: int) -> Report:
     (ROOT / "pytest.ini").write_text("[pytest]\nmarkers =\n  anyio\n  serial\n  slow\n")
     before = sys.path[:]
     sys.dont_write_bytecode = True
-    options = ["-q", "--no-header", "--tb=short", "--color=no", "-p", "no:cacheprovider"]
+    options = ["-vv", "--no-header", "--tb=short", "--color=no", "-p", "no:cacheprovider"]
     options += [f"--rootdir={ROOT}", "-W", "error"]
+    page = _Page(sys.stdout, sys.stderr)
     try:
-        return {"failed": pytest.main([*options, path], [_Page()]) != 0}
+        # What pytest itself would print is for a terminal, and names times.
+        with contextlib.redirect_stdout(io.StringIO()):
+            failed = pytest.main([*options, path], [page]) != 0
     except BaseException as error:  # noqa: BLE001 - whatever it is, the reader is told
         return describe(error, memory)
     finally:
+        page.tell()
         sys.path[:] = before
         os.chdir("/")
         flush()
+    return {"failed": failed, "passed": page.passed, "failures": page.failures}
 
 
 class _Page:
-    """A plugin of pytest: how tests run in a page."""
+    """A plugin of pytest: how tests run in a page, and what is said of them."""
+
+    def __init__(self, out: TextIO, wrong: TextIO) -> None:
+        self.out, self.wrong = out, wrong
+        self.passed = self.failures = 0
+        self.name, self.times = "", 0
+
+    def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401 - pytest's own
+        """Take down a test that passed, with its cases in one line; tell one that failed."""
+        name, _, case = report.location[2].partition("[")
+        words = name.rpartition(".")[2].removeprefix("test_").replace("_", " ")
+        if report.failed:
+            self.tell()
+            self.failures += 1
+            case = f" [{case}" if case else ""
+            print(f"FAILED  {words}{_cut(case, 80)}", file=self.wrong)
+            if self.failures <= _TOLD_FAILURES:
+                self._why(report.longreprtext)
+        elif report.when == "call" and report.passed:
+            if words != self.name:
+                self.tell()
+            self.passed += 1
+            self.name, self.times = words, self.times + 1
+
+    def pytest_collectreport(self, report: Any) -> None:  # noqa: ANN401 - pytest's own
+        """Tell why a file could not be read."""
+        if report.failed:
+            self._why(report.longreprtext)
+
+    def _why(self, text: str) -> None:
+        told = _cut(text.replace(f"{ROOT}/", ""), 4_000)
+        print(textwrap.indent(told, "    "), file=self.wrong)
+
+    def tell(self) -> None:
+        """Print the line of the last test that passed, if it is not printed yet."""
+        if self.times:
+            cases = f" ({self.times} cases)" if self.times > 1 else ""
+            print(f"passed  {self.name}{cases}", file=self.out)
+        self.name, self.times = "", 0
 
     def pytest_configure(self) -> None:
         """Draw fewer examples, and keep none."""
@@ -412,7 +476,7 @@ def check(path: str, checker: str, memory: int) -> Report:
         path: the reader's file, relative to ROOT.
         checker: the file that judges: its `check` takes the reader's module, raises AssertionError
             with what is missing, and gives a sentence when nothing is.
-        memory: how many MB the page gives to Python.
+        memory: how many MiB the page gives to Python.
 
     Returns:
         Under "solved" whether it is; what to tell under "text"; what went wrong otherwise.
@@ -426,7 +490,7 @@ def check(path: str, checker: str, memory: int) -> Report:
         where = traceback.extract_tb(error.__traceback__)[-1].filename
         if isinstance(error, AssertionError) and where != str(ROOT / path):
             return {"solved": False, "text": f"{_told(error)}\n"}
-        return {"solved": False, **describe(error, memory)}
+        return {"solved": False, **describe(error, memory, only=str(ROOT / path))}
     finally:
         sys.path[:] = before
         flush()
@@ -442,7 +506,7 @@ def simulate(path: str, values: str, memory: int) -> Report:
     Args:
         path: the file, relative to ROOT.
         values: where its sliders stand, as JSON; where they start when empty.
-        memory: how many MB the page gives to Python.
+        memory: how many MiB the page gives to Python.
 
     Returns:
         What `show` of catalog/run/sliders.py gives; what went wrong otherwise.

@@ -60,7 +60,7 @@ def test_firefox_runs_stops_and_keeps(site: Site) -> None:
     assert seen["run"] == seen["again"] == seen["after"]
     assert seen["run"].startswith("Finished: ")
     assert "passed" in seen["output"]
-    assert seen["tests"] == "Its tests pass."
+    assert seen["tests"] == "Its tests pass: 4 of test_naive_fixed_window.py."
     assert seen["error"] == "ZeroDivisionError on line 1."
     assert seen["stop"] == "Stopped."
     assert seen["rows"] == "Finished: SELECT 10."

@@ -3,7 +3,9 @@
 import importlib
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +42,28 @@ def test_the_start_does_not_solve_it_and_the_solution_does(folder: Path) -> None
     assert str(caught.value).strip().endswith("."), "the message is a sentence"
     assert str(check.check(solution)).strip().endswith(".")
     assert "solution" not in "".join(found.bundle.files if found.bundle else ())
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name", "answer", "told"),
+    [
+        ("bulk_upload", "damage", lambda text: f'"{text}', "refuses the header"),
+        ("bulk_upload", "damage", lambda _: None, "NoneType instead of text."),
+        ("bulk_upload", "damage", lambda text: f"{text}x", "csv.reader finds 102 records"),
+        ("bulk_download", "cut", lambda _: None, "NoneType instead of bytes."),
+        ("rate_limiting", "arrivals", lambda: None, "NoneType instead of a list"),
+        ("rate_limiting", "arrivals", lambda: [float("nan")] * 199, "not all of these are."),
+    ],
+)  # fmt: skip
+def test_other_answers_get_a_sentence(
+    scenario: str, name: str, answer: Callable[..., object], told: str
+) -> None:
+    check = importlib.import_module(f"tests.scenarios.{scenario}.break_it.check").check
+    try:
+        said = check(SimpleNamespace(**{name: answer}))
+    except AssertionError as error:
+        said = str(error)
+    assert told in said
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)

@@ -1,6 +1,8 @@
 """The Python that runs inside Pyodide, under CPython: what it runs, and what it tells."""
 
 import asyncio
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from catalog.run import glue
+from tests.catalog.repository import ROOT
 
 LOOPING = """\
 import asyncio
@@ -30,6 +33,10 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 """
+
+
+UNTOLD = "class E(Exception):\n    def __str__(self):\n        raise ValueError\n"
+CHAIN = "e = None\nfor i in range(3000):\n    n = ValueError(i)\n    n.__cause__, e = e, n\n"
 
 
 @pytest.fixture
@@ -104,7 +111,7 @@ def test_what_led_to_an_error_is_told_as_well(reader: Path) -> None:
     [
         ("x = 1\ndef f(:\n", "SyntaxError", 2, 'File "x.py", line 2'),
         ("import nowhere_at_all\n", "ModuleNotFoundError", 1, "uv run"),
-        ("raise MemoryError\n", "MemoryError", 1, "512 MB"),
+        ("raise MemoryError\n", "MemoryError", 1, "512 MiB"),
         ('raise RuntimeError("can\'t start new thread")\n', "RuntimeError", 1, "no threads"),
         ("raise SystemExit('bye')\n", "SystemExit", 0, "bye"),
         ("raise SystemExit(3)\n", "SystemExit", 0, "3"),
@@ -185,3 +192,79 @@ def test_an_exercise_that_raises_is_told_where(reader: Path) -> None:
     glue.place({"x.py": "N = 1\nN / 0\n", "judge/check.py": CHECKER})
     report = glue.check("x.py", "judge/check.py", 512)
     assert (report["solved"], report["type"], report["line"]) == (False, "ZeroDivisionError", 2)
+
+
+def test_an_exercise_blames_the_reader_for_the_readers_lines_only(reader: Path) -> None:
+    """An assertion of the reader's own is an error; an error of the check names no line."""
+    del reader
+    glue.place({"x.py": "N = 2\nassert N < 2\n", "judge/check.py": CHECKER})
+    report = glue.check("x.py", "judge/check.py", 512)
+    assert (report["solved"], report["type"], report["line"]) == (False, "AssertionError", 2)
+    glue.place({"x.py": "\n\nN = None\n", "judge/check.py": CHECKER})
+    report = glue.check("x.py", "judge/check.py", 512)
+    assert (report["type"], report["line"]) == ("TypeError", 0)
+    assert str(report["text"]).startswith("TypeError: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "type_", "line", "told"),
+    [
+        ("await main()\n", "SyntaxError", 1, "outside function"),
+        (f"{UNTOLD}raise E\n", "E", 4, "str() failed"),
+        (f"{UNTOLD}raise SystemExit(E())\n", "SystemExit", 0, "str() failed"),
+        ("e = SyntaxError('m')\ne.filename = 5\nraise e\n", "SyntaxError", 3, "m"),
+        (f"{CHAIN}raise e\n", "ValueError", 5, "characters left out"),
+        ("raise ValueError('x' * 30_000)\n", "ValueError", 1, "characters left out"),
+        ("try:\n    1 / 0\nexcept ArithmeticError:\n    [][1]\n", "IndexError", 4, "During"),
+        ("raise ExceptionGroup('g', [ValueError('in')])\n", "ExceptionGroup", 1, "in"),
+    ],
+)
+def test_an_error_that_is_hard_to_tell_is_told_and_nothing_stays(
+    reader: Path, text: str, type_: str, line: int, told: str
+) -> None:
+    del reader
+    before = sys.modules["__main__"], sys.path[:], sys.argv
+    for report in (run(text), run_awaiting(text)):
+        assert report is not None
+        assert (report["type"], report["line"]) == (type_, line)
+        assert told in str(report["text"])
+        assert len(str(report["text"])) < 21_000
+        assert "glue.py" not in str(report["text"])
+    assert (sys.modules["__main__"], sys.path, sys.argv) == before
+
+
+def test_a_second_error_shows_the_second_text(reader: Path) -> None:
+    """And what an earlier run left in the folder is gone."""
+    for word in ("first", "second"):
+        report = run(f"raise KeyError('{word}')  # {word}\n")
+        assert report is not None
+        assert f"# {word}" in str(report["text"])
+        (reader / "left.txt").touch()
+    glue.place({"x.py": ""})
+    assert [file.name for file in reader.rglob("*")] == ["x.py"]
+
+
+def test_tests_are_told_in_words_without_times(reader: Path) -> None:
+    """In a process of its own: pytest in pytest would share what is loaded."""
+    code = (
+        "from catalog.run import glue\nfrom pathlib import Path\nimport sys\n"
+        "glue.ROOT = Path(sys.argv[1])\nglue.place({'test_x.py': sys.argv[2]})\n"
+        "print(glue.test('test_x.py', 512))\n"
+    )
+    cases = (
+        "import pytest\n@pytest.mark.parametrize('n', [1, 2, 3])\ndef test_a_b(n): pass\n"
+        "def test_c(): assert [1] == [2]\ndef test_warns():\n    import warnings\n"
+        "    warnings.warn('no')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(reader), cases],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    *told, last = done.stdout.splitlines()
+    assert told == ["passed  a b (3 cases)"]
+    assert last == "{'failed': True, 'passed': 3, 'failures': 2}"
+    assert "FAILED  c\n" in done.stderr
+    assert "assert [1] == [2]" in done.stderr
+    assert "UserWarning: no" in done.stderr
+    assert str(reader) not in done.stderr
+    assert "-v" not in done.stderr

@@ -144,6 +144,55 @@ def drawn_otherwise(page: Python) -> list[str]:
     return found
 
 
+DIRT = """\
+import asyncio, builtins, gc, logging, os, sys, time
+logging.basicConfig(level=logging.DEBUG)
+logging.disable(logging.CRITICAL)
+builtins.print = builtins.extra = asyncio.sleep = asyncio.run = None
+time.monotonic = lambda: 0
+os.environ["LEFT"] = "1"
+sys.modules["json"] = None
+sys.path.insert(0, "/nowhere")
+gc.disable()
+sys.setrecursionlimit(100)
+open("/tmp/left", "w").close()
+sys.stdout.close()
+"""
+CLEAN = """\
+import asyncio, atexit, builtins, gc, json, logging, os, sys, time
+left = [hasattr(builtins, "extra"), not gc.isenabled(), os.environ.get("LEFT"), os.listdir("/tmp"),
+        sys.getrecursionlimit() == 100, "/nowhere" in sys.path, time.monotonic() == 0,
+        logging.root.handlers, logging.root.manager.disable, logging.root.level != logging.WARNING]
+async def main():
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0.05, print, "late")
+    print(any(left))
+if __name__ == "__main__":
+    atexit.register(print, "bye")
+    asyncio.run(main())
+"""
+WAIT = "import time\ntime.sleep(0.2)\nprint('next')\n"
+
+
+def left_by_an_earlier_run(page: Python) -> list[str]:
+    """What a program left to the next ones, told by what they print; and a closed stream."""
+    printed = []
+    for text in (DIRT, CLEAN, WAIT):
+        answer = page(kind="run", path="x.py", files={"x.py": text})
+        printed.append(f"{answer['out']}{answer['err']}{answer['error'] or ''}")
+    return printed
+
+
+def told_of_a_broken_limiter(page: Python) -> dict[str, Any]:
+    """What the tests of a snippet say when it admits one request less."""
+    (snippet,) = [one for one in SNIPPETS if one.name == "naive_fixed_window"]
+    tests = offered(snippet)
+    assert tests is not None
+    job = json.loads(tests.json())
+    job["files"][snippet.path] = snippet.stripped.replace("<= self.limit", "< self.limit")
+    return page(kind="test", **job)
+
+
 def all_well(found: Mapping[str, object]) -> bool:
     """Whether there was something, and all of it went well."""
     return bool(found) and set(found.values()) == {None}
@@ -157,6 +206,7 @@ def test_with_stack_switching_a_page_does_what_cpython_does() -> None:
         tested = outcomes_of(page, blocks=True)
         assert all_well(tested), tested
         assert drawn_otherwise(page) == []
+        assert left_by_an_earlier_run(page) == ["", "False\nbye\n", "next\n"]
 
 
 def test_without_stack_switching_a_page_does_as_much_as_it_can() -> None:
@@ -173,3 +223,10 @@ def test_without_stack_switching_a_page_does_as_much_as_it_can() -> None:
         both = "import sys\nprint('a')\nprint('b', file=sys.stderr)\n"
         answer = page(kind="run", path="x.py", files={"x.py": both})
         assert answer == {"error": None, "out": "a\n", "err": "b\n"}
+        assert left_by_an_earlier_run(page) == ["", "False\nbye\n", "next\n"]
+        told = told_of_a_broken_limiter(page)
+        assert told["failed"] is True
+        assert told["failures"] >= 1
+        assert told["err"].count("FAILED  ") == told["failures"]
+        assert told["out"].count("passed  ") == told["passed"]
+        assert "/reader/" not in told["err"]

@@ -47,11 +47,11 @@ export const load = async (address) => {
 export const counted = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 
 /** @typedef {{name: string, label: string, language: string, main: string, source: () => Promise<string>,
- *   press: () => void, stop: () => void}} Wants */
+ *   press: () => void, stop: () => void, anew?: () => void}} Wants */
 
 /** Fill the place of one piece of code. Whoever calls puts the buttons into the bar.
  * @param {HTMLElement} host
- * @param {Wants} wants its name, the label of its buttons, its text as it is served, what Run and Stop do
+ * @param {Wants} wants its name, the label of its buttons, its text as it is served, what Run and Stop do, and Reset besides
  * @param {HTMLButtonElement[]} others buttons that wait while something runs
  */
 export const card = (host, wants, others) => {
@@ -95,7 +95,8 @@ export const card = (host, wants, others) => {
   }));
   const reset = button("Reset", () => {
     close();
-    tell("The file is as it was.");
+    tell(`${wants.name} is as it was.`);
+    wants.anew?.();
     change.focus();
   });
   halt.hidden = reset.hidden = true;
@@ -119,7 +120,7 @@ export const card = (host, wants, others) => {
       });
       change.hidden = true;
       reset.hidden = false;
-      tell("Ctrl+Enter runs what you edit.");
+      tell(matchMedia("(any-hover: hover)").matches ? "Ctrl+Enter runs it, Tab leaves the editor." : "");
     }
     editor.focus();
   };
@@ -177,6 +178,7 @@ export const card = (host, wants, others) => {
       out.classList.toggle("fd-run__out--failed", failed);
       out.classList.toggle("fd-run__out--passed", passed);
       out.hidden = !out.textContent;
+      if (!out.hidden) out.scrollIntoView({ block: "nearest" });
       tell(words);
     },
   };

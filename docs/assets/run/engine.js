@@ -123,15 +123,17 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
     /** Start anew, unless a job is running; say whether that was done. */
     restart: () => {
       if (current) return false;
-      end(null);
-      begin();
+      if (worker) {
+        end(null);
+        begin();
+      }
       return true;
     },
   };
 };
 
 /** Python, one for all that runs it on a page. */
-export const { run, stop } = engine({
+export const { restart, run, stop } = engine({
   file: "worker.js",
   name: "Python",
   loading: "Loading Python, some 6 MB the first time…",

@@ -1,10 +1,12 @@
 // @ts-check
 // PostgreSQL itself, the same in the worker of a page and in node, where it is tested.
 
-/** How many rows of one result are shown, how many characters of one value, how many notices. */
+/** How many rows of one result are shown, how many characters of one value, how many notices, results, and characters of a message. */
 const ROWS = 100;
 const VALUE = 400;
 const NOTICES = 20;
+const RESULTS = 50;
+const MESSAGE = 4000;
 /** What an error may name besides its message, as psql calls it. */
 const MORE = [["detail", "DETAIL"], ["hint", "HINT"], ["internalQuery", "QUERY"], ["where", "CONTEXT"]];
 
@@ -34,11 +36,14 @@ export const start = async ({ PGlite }, file, kept) => {
 export const unpack = (packed, type) =>
   new Response(packed.pipeThrough(new DecompressionStream("gzip")), { headers: { "content-type": type } });
 
+/** @param {string} text @param {number} most */
+const cut = (text, most) => text.length > most ? `${text.slice(0, most)}…` : text;
+
 /** Say what PostgreSQL said, with the place in the text marked as psql does.
  * @param {any} error @param {string} text what was sent @param {number} skip how many characters of it came before the reader's
  */
 const told = (error, text, skip) => {
-  let said = `${error.severity}:  ${error.message}\n`;
+  let said = `${error.severity}:  ${cut(error.message, MESSAGE)}\n`;
   let line = 0;
   if (error.position) {
     const before = [...text].slice(skip, Math.max(skip, error.position - 1)).join("");
@@ -47,7 +52,7 @@ const told = (error, text, skip) => {
     const head = `LINE ${line}: `;
     said += `${head}${text.slice(skip).split("\n")[line - 1]}\n${" ".repeat(head.length + column)}^\n`;
   }
-  for (const [name, label] of MORE) if (error[name]) said += `${label}:  ${error[name]}\n`;
+  for (const [name, label] of MORE) if (error[name]) said += `${label}:  ${cut(error[name], MESSAGE)}\n`;
   return { type: `${error.severity} ${error.code}`, line, text: said };
 };
 
@@ -73,7 +78,7 @@ export const ready = (db, { Parser, serialize }) => {
     const begin = (fields) => { open = { tag: "", fields, rows: [], count: 0 }; results.push(open); };
     const row = (values) => {
       if (open && open.count++ < ROWS) {
-        open.rows.push(values.map((value) => value?.length > VALUE ? `${value.slice(0, VALUE)}…` : value));
+        open.rows.push(values.map((value) => value && cut(value, VALUE)));
       }
     };
     const take = (message) => {
@@ -85,7 +90,7 @@ export const ready = (db, { Parser, serialize }) => {
         if (!open) begin([]);
         /** @type {any} */ (open).tag = message.text;
         open = null;
-      } else if (message.name === "notice" && notices.length < NOTICES) notices.push(`${message.severity}:  ${message.message}`);
+      } else if (message.name === "notice" && notices.length < NOTICES) notices.push(`${message.severity}:  ${cut(message.message, MESSAGE)}`);
       else if (message.name === "error") error ??= told(message, text, skip);
       else if (message.name === "readyForQuery") state = message.status;
     };
@@ -97,7 +102,8 @@ export const ready = (db, { Parser, serialize }) => {
     // A copy: what comes is a view of memory that is written again.
     await db.execProtocolRawStream(message, { onRawData: (bytes) => parser.parse(bytes.slice(), take) });
     if (!state) throw new Error("it gave no answer");
-    return { results: results.filter(({ tag }) => tag), notices, error, state }; // what failed gave nothing
+    const given = results.filter(({ tag }) => tag); // what failed gave nothing
+    return { results: given.slice(0, RESULTS), more: Math.max(0, given.length - RESULTS), notices, error, state };
   };
 
   let made = "";

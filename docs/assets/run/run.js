@@ -1,7 +1,7 @@
 // @ts-check
 // The buttons beside a page's Python: run it, edit it, run its tests, or check an exercise.
 import { button, card, counted, load } from "./card.js";
-import { blocking, run, stop } from "./engine.js";
+import { blocking, restart, run, stop } from "./engine.js";
 
 /** Put the buttons of one file into their place on the page.
  * @param {HTMLElement} host carries where the file, its tests or its exercise are
@@ -25,8 +25,10 @@ export const mount = (host) => {
     source: async () => exercise ? (await bundled()).files[(await bundled()).path] : load(code ?? ""),
     press,
     stop,
+    anew: restart,
   }, [proof]);
   bar.append(main, halt, change, proof, copy, reset);
+  if (document.querySelector("[data-fd-run]") === host) tell("Runs here, in your browser. The first press loads Python: 6 MB.");
 
   /** @type {[string, string][]} */
   let waiting = [];
@@ -60,25 +62,31 @@ export const mount = (host) => {
     const job = more
       ? { ...more, kind, path: exercise ? target : more.path, files: { ...more.files, [target]: file } }
       : { kind, path, files: { [path]: file } };
-    close(kind, await run(job, {
+    close(kind, job.path.split("/").pop(), await run(job, {
       out: show,
       stage: tell,
       full: (limit) => tell(`The first ${counted(limit, "character")} are shown. It is still running.`),
     }));
   });
-  /** @param {string} kind @param {any} result */
-  const close = (kind, result) => {
+  /** @param {string} kind @param {string} file what ran @param {any} result */
+  const close = (kind, file, result) => {
     paint();
-    const printed = lines;
+    const printed = lines + (/[^\n]$/.test(out.textContent ?? "") ? 1 : 0);
     const error = result.error ?? (result.type ? result : null);
     if (result.dropped) show([["note", `\n… ${counted(result.dropped, "more character")} not shown.\n`]]);
     if (error) show([["wrong", error.text]]);
     else if (result.text) show([[result.solved ? "right" : "wrong", result.text]]);
     paint();
+    const wrong = /** @type {HTMLElement | null} */ (kind === "test" && out.querySelector('[data-said="err"], [data-said="wrong"]'));
+    if (wrong) out.scrollTop = wrong.offsetTop - out.offsetTop;
     let words = `Finished: ${result.dropped ? "more than " : ""}${counted(printed, "line")} of output.`;
     if (result.stopped) words = "Stopped.";
     else if (error) words = error.line ? `${error.type} on line ${error.line}.` : `${error.type}.`;
-    else if (kind === "test") words = result.failed ? "Its tests fail." : "Its tests pass.";
+    else if (kind === "test") {
+      const { failed, failures, passed } = result;
+      if (!failed) words = `Its tests pass: ${passed} of ${file}.`;
+      else words = failures ? `Its tests fail: ${failures} of ${failures + passed}.` : "Its tests could not be read.";
+    }
     else if (kind === "check") words = result.solved ? "Solved." : "Not yet.";
     conclude(words, error?.line ?? 0, {
       failed: !!(error || result.failed || result.solved === false),

@@ -34,7 +34,10 @@ const element = (name, text, said) => {
  * @param {{tag: string, fields: string[], rows: (string | null)[][], count: number}} result
  */
 const shown = ({ tag, fields, rows, count }) => {
-  if (fields.length === 1 && fields[0] === "QUERY PLAN") return element("pre", rows.map(([line]) => line).join("\n"));
+  const left = count - rows.length;
+  if (fields.length === 1 && fields[0] === "QUERY PLAN") {
+    return element("pre", [...rows.map(([line]) => line), ...(left ? [`… ${counted(left, "more line")}`] : [])].join("\n"));
+  }
   if (!fields.length) return element("pre", tag, "note");
   const table = document.createElement("table");
   const more = count > rows.length ? `, the first ${rows.length} shown` : "";
@@ -56,12 +59,15 @@ const shown = ({ tag, fields, rows, count }) => {
 /** Say how it ended.
  * @param {any} result
  */
-const ending = ({ stopped, error, results, state }) => {
+const ending = ({ stopped, error, results, state, more }) => {
   if (stopped) return "Stopped. The next run begins with the data as it was.";
-  if (error) return `${error.type}${error.line ? ` on line ${error.line}` : ""}.`;
+  if (error) {
+    const hint = error.type.endsWith("42P01") ? " \"Reset the data\" brings back what was dropped." : "";
+    return `${error.type}${error.line ? ` on line ${error.line}` : ""}.${hint}`;
+  }
   const tags = results.map(({ fields, tag }) => fields[0] === "QUERY PLAN" ? "the plan" : tag).join(", ");
   const open = state === "T" ? " A transaction is open." : "";
-  return `Finished: ${tags || "nothing to do"}.${open}`;
+  return `Finished: ${tags || "nothing to do"}${more ? ` and ${counted(more, "result")} more, not shown` : ""}.${open}`;
 };
 
 /** Put the buttons of one step into their place, or those of the whole.
@@ -91,7 +97,7 @@ const mountWhole = (host) => {
 
 /** @param {HTMLElement} host */
 const mountStep = (host) => {
-  const { fdSql: address = "", step = "", size, explained } = host.dataset;
+  const { fdSql: address = "", step = "", explained } = host.dataset;
   const name = `${step}.sql`;
   const plan = button("Explain", () => act(true));
   plan.hidden = !explained;
@@ -101,13 +107,9 @@ const mountStep = (host) => {
     source: async () => (await sqlOf(address)).steps[step],
   }, [plan]);
   bar.append(main, halt, plan, change, copy, reset);
-  let used = false;
-  tell(`Loads PostgreSQL first: ${size}.`);
-  listeners.push(() => { if (!used) tell(""); });
 
   /** @param {boolean} explain */
   const act = (explain) => work(async (sql) => {
-    used = true;
     const { setup, explain: how } = await sqlOf(address);
     const result = await postgres.run({ setup, sql, explain: explain ? how : "" }, { stage: tell });
     const { results = [], notices = [], error } = result;

@@ -20,7 +20,9 @@ class Reader(Protocol):
 
 def check(reader: Reader) -> str:
     """Judge the cut; AssertionError says what is missing."""
-    arrived = reader.cut(EXPORT)
+    arrived: object = reader.cut(EXPORT)
+    kind = type(arrived).__name__
+    assert isinstance(arrived, bytes), f"cut() gives {kind} instead of bytes."
     assert EXPORT.startswith(arrived), "What arrives is not the beginning of the export."
     found = list(csv.reader(arrived.decode().splitlines()))[1:]
     assert len(found) == ROWS, f"The client counts {len(found)} rows of {ROWS:,}, and would notice."

@@ -1,6 +1,7 @@
 """Send the reader's requests to the naive limiter, and to a good one."""
 
 from itertools import pairwise
+from math import isfinite
 from typing import Protocol
 
 from snippets.rate_limiting.naive_fixed_window import NaiveFixedWindow
@@ -18,7 +19,12 @@ class Reader(Protocol):
 
 def check(reader: Reader) -> str:
     """Judge the arrivals; AssertionError says what is missing."""
-    times = reader.arrivals()
+    times: object = reader.arrivals()
+    kind = type(times).__name__
+    assert isinstance(times, list), f"arrivals() gives {kind} instead of a list of times."
+    assert all(isinstance(one, int | float) and isfinite(one) for one in times), (
+        "A time is a number of seconds, and not all of these are."
+    )
     assert len(times) == REQUESTS, f"There are {len(times)} requests instead of {REQUESTS}."
     assert times[0] >= 0, "The first request comes before second 0."
     assert all(a <= b for a, b in pairwise(times)), "The requests are not in order of time."
