@@ -24,7 +24,7 @@ const colours = HighlightStyle.define([
 
 const theme = EditorView.theme({
   "&": { backgroundColor: "var(--md-code-bg-color)", color: "var(--md-code-fg-color)", maxHeight: "55vh" },
-  "&.cm-focused": { outline: "2px solid var(--fd-accent)", outlineOffset: "-2px" },
+  "&.cm-focused": { outline: "none" }, // its place is outlined
   ".cm-scroller": { fontFamily: "var(--md-code-font-family)", fontSize: ".65rem", lineHeight: "1.6", overflow: "auto" },
   ".cm-content": { caretColor: "var(--md-code-fg-color)", padding: ".6rem 0" },
   ".cm-cursor": { borderLeftColor: "var(--md-code-fg-color)" },

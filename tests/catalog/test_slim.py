@@ -71,6 +71,8 @@ def test_all_scripts_of_a_kind_stay_small(folder: str, most: int) -> None:
     """Those of all tools together, and those that run a page's code."""
     scripts = [asset for asset in ASSETS if asset.suffix == ".js"]
     served = b"".join(slim(asset) for asset in scripts if asset.parent.name == folder)
+    if folder == "run":
+        served += slim(ROOT / "docs/offline.js")
     assert 1_000 < len(gzip.compress(served, 9)) <= most
 
 
@@ -85,4 +87,4 @@ def test_all_styles_stay_small() -> None:
     """Those of the tools, and what a reader's browser loads of ours on every page together."""
     served = {asset.stem: slim(asset) for asset in ASSETS if asset.suffix == ".css"}
     assert len(gzip.compress(served["practice"], 9)) <= 1_700
-    assert len(gzip.compress(b"".join(served.values()), 9)) <= 7_000
+    assert len(gzip.compress(b"".join(served.values()), 9)) <= 7_100

@@ -30,7 +30,9 @@ MODEL = (
     "The file is generated and read by the validator above, its progress told by the meter above. "
     "No database: a batch counts as stored when it is read, "
     "and one INSERT a batch counts as lost when one of its rows is bad, as the drill shows it. "
-    "In a real import the database judges prices, here a rule does."
+    "In a real import the database judges prices, here a rule does. "
+    "A quote that never closes swallows the lines up to the next one, "
+    "and is told by what is wrong among them."
 )
 SLIDERS = (
     Slider("rows", "Rows of the file", "rows", low=1_000, high=10_000, step=1_000, start=10_000),
@@ -103,7 +105,7 @@ def simulate(rows: int, bad: int, batch: int) -> Outcome:
         caption=(
             f"The import stores {kept:,} of {rows:,} rows and rejects {lost:,}, each by its line; "
             f"one INSERT of {batch:,} rows a batch stores {naive:,}. "
-            f"After the first of {len(stored) - 1} batches the progress is "
+            f"After the first batch of {len(stored) - 1} the progress is "
             f"{number(stored[1][0])} % of the bytes."
         ),
         table=Table(

@@ -125,7 +125,7 @@ def simulate(rows: int, batch: int, size: int) -> Outcome:
     return Outcome(
         panels=[Lines("MiB that the reader holds", "rows read", lines)],
         caption=(
-            f"After {number(rows)} rows of {size} bytes fetchall holds {first} MiB; "
+            f"After {number(rows)} rows of {size:,} bytes fetchall holds {first} MiB; "
             f"batches never hold more than {others[0]} MiB, keyset pages {others[1]} MiB and the "
             f"cursor {others[2]} MiB, whatever the size of the table."
         ),

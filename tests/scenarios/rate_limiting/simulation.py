@@ -21,7 +21,8 @@ QUESTION = (
 )
 MODEL = (
     "The limiters are the files above, on a virtual clock. "
-    "Each crowd comes evenly within one second, and both lie within 60 seconds of each other."
+    "Each crowd comes evenly within one second, and both lie within 60 seconds of each other. "
+    "For some another pattern is worse: the table at the top has the worst minute of each."
 )
 SLIDERS = (
     Slider("limit", "Limit", "requests a minute", low=10, high=200, step=10, start=100),
