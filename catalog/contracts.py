@@ -44,8 +44,7 @@ _REQUIREMENT = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[\w,-]+\])?>=(?P<major>\d+)(?:\.\w+)*,<(?P<next>\d+)$"
 )
 _OURS = frozenset({"snippets", "lab", "catalog", "evidence", "tests"})
-# Memory is counted otherwise in a browser, and its clock is too coarse to time a demo.
-_NOT_IN_BROWSER = LACKING | {"tracemalloc"}
+# Objects have other sizes in a browser, and its clock is too coarse to time a demo.
 _NOT_PRINTED_IN_BROWSER = frozenset({"getsizeof", "perf_counter", "perf_counter_ns"})
 
 
@@ -273,7 +272,7 @@ def _browser(snippet: Snippet, tree: ast.Module) -> Iterator[Problem]:
         what = "is marked browser = true, but needs a server or a package"
         yield Problem(path, 1, what, "set browser = false, or split the file")
     for module, line in _imported(tree):
-        if module.partition(".")[0] in _NOT_IN_BROWSER or module.startswith("http."):
+        if module.partition(".")[0] in LACKING or module.startswith("http."):
             yield Problem(path, line, f"imports {module}, which a browser lacks", mend)
     # `main` itself is called under the guard only, which the snippet contract checks.
     entries = [_guard(tree), *(node for node in tree.body if _is_main(node))]

@@ -34,7 +34,7 @@ from catalog.results import (
     read_results,
     read_verified,
 )
-from catalog.run.bundle import Bundle, own_tests
+from catalog.run.bundle import PACKAGES, Bundle, own_tests
 from catalog.simulation import Simulation, block, read_simulation
 from catalog.simulation import served as served_simulation
 from catalog.snippets import Snippet, read_snippets
@@ -727,6 +727,7 @@ class _Page:
             f"[Download]({download}){{ download }}",
             f"[Reference]({reference}#{snippet.module})",
             f"`{run}`",
+            *_not_in_page(snippet),
             "MIT-0: copy it, no notice needed.",
             "{ .fd-snippet__links }",
             "",
@@ -753,6 +754,21 @@ class _Page:
         words = "".join(f' data-{key}="{value}"' for key, value in carried.items())
         yield f'<div class="fd-run"{words}></div>'
         yield ""
+
+
+_SERVERS = {"postgres": "PostgreSQL", "redis": "Redis", "nats": "NATS", "s3": "S3"}
+
+
+def _not_in_page(snippet: Snippet) -> Iterator[str]:
+    """Say why a snippet has no Run button."""
+    if snippet.browser:
+        return
+    packages = [re.split(r"[\[<>=]", one)[0] for one in snippet.dependencies]
+    *others, last = [_SERVERS.get(one, one) for one in snippet.needs] or packages or ["threads"]
+    if {*others, last} <= PACKAGES:
+        yield "Not in the page: what it prints is your machine's own."
+    else:
+        yield f"Not in the page: it needs {', '.join(others)}{' and ' if others else ''}{last}."
 
 
 def badge(snippet: Snippet, verified: Verified) -> str:

@@ -4,7 +4,7 @@
 #
 # [tool.firedrill]
 # needs = []
-# browser = false
+# browser = true
 # ///
 # SPDX-License-Identifier: MIT-0
 """Two questions about a leak: which line allocates it, and who holds it.
@@ -241,8 +241,8 @@ def main() -> None:
         SESSIONS[user] = Session(user)
     after = tracemalloc.take_snapshot()
     tracemalloc.stop()
-    worst = str(top_growth(before, after, n=1)[0])
-    print("made here: ", worst.replace(__file__, "this file"))
+    worst = top_growth(before, after, n=1)[0]
+    print("made here: ", linecache.getline(worst.path, worst.number).strip())
     print("held by:   ", "  ".join(referrer_chain(SESSIONS[7])))
     # --8<-- [end:demo]
 

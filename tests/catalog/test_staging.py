@@ -114,6 +114,7 @@ def test_a_card_offers_the_file_three_ways(repo: Path) -> None:
     assert "](../reference/rate-limiting.md#snippets.rate_limiting.counter)" in text
     assert "`uv run counter.py`" in text
     assert "--8<--" not in text
+    assert "Not in the page: it needs Redis." in text
 
 
 @pytest.mark.parametrize(
