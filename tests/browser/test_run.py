@@ -157,6 +157,7 @@ def test_edit_break_and_mend(page: Page) -> None:
     ]
     assert card.at.locator(".fd-run__wrong").inner_text().strip() == "return 1 / 0"
     assert card.press("Run its tests") == "Its tests could not be read."
+    assert card.at.locator(".fd-run__wrong").count() == 0
     assert card.press("Copy") == "Copied as edited."
     assert page.evaluate("navigator.clipboard.readText()").startswith("def f():")
     card.press("Reset")
@@ -164,7 +165,7 @@ def test_edit_break_and_mend(page: Page) -> None:
     assert card.press("Copy") == "Copied."
     snippet = SNIPPETS["snippets/rate_limiting/naive_fixed_window.py"]
     assert page.evaluate("navigator.clipboard.readText()") == snippet.stripped
-    assert card.press("Run").startswith("Finished: ")
+    assert card.press("Run") == card.press("Run") == "Finished: 4 lines of output."
 
 
 def test_an_exercise_is_checked_and_its_hints_come_one_at_a_time(page: Page) -> None:
@@ -192,6 +193,7 @@ def test_stop_and_the_limits(page: Page) -> None:
     card.insert("while True:\n    pass\n")
     card.at.get_by_role("button", name="Run", exact=True).click()
     card.at.get_by_text("Running…").wait_for(timeout=START_MS)
+    assert card.at.get_by_role("button", name="Run its tests").is_disabled()
     assert other.press("Run") == "Not started."
     assert "Stop it first" in other.output()
     assert page.evaluate("document.activeElement.textContent") != ""
@@ -203,11 +205,13 @@ def test_stop_and_the_limits(page: Page) -> None:
         ("kept = []\nwhile True: kept.append(bytearray(10**7))\n", "MemoryError", "512 MiB"),
         ("import numpy\n", "ModuleNotFoundError on line 1.", "uv run"),
         ("input()\n", "OSError on line 1.", "no input"),
+        ("import os\nos._exit(3)\n", "Python ended.", "starts Python anew"),
     ]:
         card.press("Edit")
         card.insert(text)
         assert card.press("Run").startswith(state)
         assert told in card.output()
+        assert len(card.output()) < 100_200
         card.press("Reset")
     assert card.press("Run").startswith("Finished: ")
 

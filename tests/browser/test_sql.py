@@ -173,6 +173,11 @@ def test_stop_reset_and_the_limits(reader: Reader) -> None:
     assert other.press("Run") == "Finished: SELECT 1000."
     assert other.at.locator("caption").inner_text() == "1,000 rows, the first 100 shown"
     assert len(other.rows()) == 101
+    other.write(f"EXPLAIN {' UNION ALL '.join(['SELECT 1'] * 150)};\n")
+    other.press("Run")
+    assert other.output().endswith("more lines")
+    other.write("TABLE lost;\n")
+    assert other.press("Run").endswith('"Reset the data" brings back what was dropped.')
     other.press("Reset")
     reader.page.wait_for_function(KEPT)  # packed and stored while the reader reads
     step.write(FOREVER)

@@ -110,6 +110,12 @@ def test_an_answer_has_bounds(postgres: Postgres) -> None:
     answer = postgres.run(loud)
     assert answer["notices"][0] == "NOTICE:  number 1"
     assert len(answer["notices"]) == 20
+    long = "DO $$ BEGIN RAISE NOTICE '%', repeat('x', 9000); RAISE '%', repeat('y', 9000); END $$"
+    answer = postgres.run(long)
+    assert answer["notices"] == [f"NOTICE:  {'x' * 4000}…"]
+    assert f"{'y' * 4000}…\n" in answer["error"]["text"]
+    answer = postgres.run("SELECT 1;" * 60)
+    assert (len(answer["results"]), answer["more"]) == (50, 10)
     answer = postgres.run(
         "SELECT length(string_agg(repeat('x', 1000000), '')) FROM generate_series(1, 900)"
     )
