@@ -3,12 +3,12 @@
 import runpy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
-from lab.servers import Bucket
+if TYPE_CHECKING:
+    from lab.servers import Bucket
 
 SNIPPETS = Path(__file__).parents[3] / "snippets" / "bulk_download"
 
@@ -16,6 +16,8 @@ SNIPPETS = Path(__file__).parents[3] / "snippets" / "bulk_download"
 @pytest.fixture
 def orders_url(postgres_url: str) -> str:
     """A database with 3,000 orders of acme, 10 of bolt, and cells that are dangerous."""
+    import psycopg  # what needs no database is tested in the reader's browser too
+
     with psycopg.connect(postgres_url, autocommit=True) as conn:
         conn.execute("""
             CREATE TABLE orders AS
@@ -52,7 +54,7 @@ def demo_postgres(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def demo_s3(s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def demo_s3(s3: "Bucket", monkeypatch: pytest.MonkeyPatch) -> None:
     """Let demos find the object store."""
     for key, value in s3.environment().items():
         monkeypatch.setenv(key, value)

@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator
 from decimal import Decimal
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,18 +120,6 @@ def test_another_reader_gets_back_what_was_written(
 ) -> None:
     dialect = Dialect(delimiter=delimiter, escape=False)
     assert read(written(rows, dialect), delimiter) == [list(row) for row in rows]
-
-
-def test_duckdb_reads_null_and_empty_apart(tmp_path: object) -> None:
-    path = f"{tmp_path}/a.csv"
-    with open(path, "w", newline="", encoding="utf-8") as file:  # noqa: PTH123 - a DuckDB path
-        file.write(written([(1, None), (2, ""), (3, "two\nlines"), (4, "x")]))
-    with duckdb.connect() as db:
-        query = (
-            "SELECT c1 FROM read_csv(?, header=true, all_varchar=true, allow_quoted_nulls=false)"
-        )
-        found = db.execute(query, [path]).fetchall()
-    assert found == [(None,), ("",), ("two\nlines",), ("x",)]
 
 
 def test_the_header_comes_before_the_first_row_is_asked_for() -> None:

@@ -3,26 +3,33 @@
 import runpy
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
-from tests.scenarios.bulk_upload.imports import SNIPPETS, Db, make_tables
+if TYPE_CHECKING:
+    from tests.scenarios.bulk_upload.imports import Db
 
+SNIPPETS = Path(__file__).parents[3] / "snippets" / "bulk_upload"
 Demo = Callable[..., list[str]]
 
 
 @pytest.fixture
 def db_url(postgres_url: str) -> str:
     """A database with the tables of the API, the queue and the merge."""
+    # What needs no database is tested in the reader's browser too.
+    from tests.scenarios.bulk_upload.imports import make_tables
+
     make_tables(postgres_url)
     return postgres_url
 
 
 @pytest.fixture
-def db(db_url: str) -> Iterator[Db]:
+def db(db_url: str) -> "Iterator[Db]":
     """A connection to it, in autocommit."""
+    import psycopg
+
     with psycopg.connect(db_url, autocommit=True) as conn:
         yield conn
 

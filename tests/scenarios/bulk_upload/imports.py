@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,6 @@ def count(db: Db, table: str) -> int:
     row = db.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def in_blocks(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
-    """The data in pieces of these lengths, then the rest."""
-    at = 0
-    for length in cuts:
-        yield data[at : at + length]
-        at += length
-    yield data[at:]
 
 
 @contextmanager

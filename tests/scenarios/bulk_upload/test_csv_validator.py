@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,6 @@ from snippets.bulk_upload.csv_validator import (
     split_lines,
     validate,
 )
-from tests.scenarios.bulk_upload.imports import in_blocks
 
 COLUMNS = ("sku", "name")
 PLACES = (0, 1)
@@ -47,6 +46,15 @@ def written(rows: list[list[str]], end: str = "\r\n") -> bytes:
     # All are quoted: csv before 3.13 leaves a lone CR bare, which is a line end to a reader.
     csv.writer(out, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(rows)
     return out.getvalue().encode()
+
+
+def in_blocks(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
+    """The data in pieces of these lengths, then the rest."""
+    at = 0
+    for length in cuts:
+        yield data[at : at + length]
+        at += length
+    yield data[at:]
 
 
 def test_naughty_cells_come_through_unchanged() -> None:

@@ -4,19 +4,14 @@ import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.memory import traced_peak
 from snippets.large_datasets.file_stream import CsvError, blocks, csv_rows, sha256
 
 from .conftest import Demo
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
@@ -131,30 +126,6 @@ def test_a_row_may_have_131_072_characters_unless_told() -> None:
         read(131_073)
 
 
-def test_a_line_without_end_is_refused_before_it_is_in_memory() -> None:
-    class Endless(io.RawIOBase):
-        """A header, and then 256 MiB of one character."""
-
-        left = 2**28
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: "WriteableBuffer") -> int:
-            view = memoryview(buffer)
-            text = b"a,b\n" if self.left == 2**28 else b"x" * len(view)
-            count = min(len(view), len(text), self.left)
-            view[:count] = text[:count]
-            self.left -= count
-            return count
-
-    def read() -> None:
-        with pytest.raises(CsvError, match="line 2: a row longer"):
-            list(csv_rows(io.BufferedReader(Endless()), ["a"]))
-
-    assert traced_peak(read) < 2_000_000
-
-
 def test_columns_are_found_in_a_header_of_ten_thousand() -> None:
     names = [str(number) for number in range(10_000)]
     text = ",".join(names)
@@ -173,22 +144,6 @@ def test_the_file_stays_open_and_the_callers(tmp_path: Path) -> None:
         assert not file.closed
         file.seek(0)
         assert list(csv_rows(file, ["a"])) == [{"a": "1"}, {"a": "3"}]
-
-
-def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    def peak(rows: int) -> int:
-        path = tmp_path / f"{rows}.csv"
-        path.write_bytes(b"a,b\n" + b"1234567,some text\n" * rows)
-
-        def read() -> None:
-            with path.open("rb") as file:
-                for _ in csv_rows(file, ["a", "b"]):
-                    pass
-
-        read()
-        return traced_peak(read)
-
-    assert peak(20_000) < peak(1_000) + 20_000
 
 
 def test_the_demo_reads_the_good_and_refuses_the_broken(demo: Demo) -> None:
