@@ -1,12 +1,11 @@
 """What the tests of memory leaks share: demos as a reader runs them, and a clean slate."""
 
 import runpy
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.scenarios.memory_leaks import cases
 
 SNIPPETS = Path(__file__).parents[3] / "snippets" / "memory_leaks"
 Demo = Callable[..., list[str]]
@@ -28,4 +27,7 @@ def demo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 def nothing_stays() -> Iterator[None]:
     """What a naive file keeps is no other test's."""
     yield
-    cases.forget()
+    # It starts threads: a page does without, where each test file has a Python of its own.
+    cases = sys.modules.get("tests.scenarios.memory_leaks.cases")
+    if cases is not None:
+        cases.forget()

@@ -3,7 +3,6 @@
 import copy
 import gc
 import pickle
-import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache
@@ -28,12 +27,6 @@ class Doubler:
         """Multiply."""
         self.computed.append(number)
         return number * times
-
-
-class Unpicklable:
-    @cached_method(maxsize=2)
-    def lock(self) -> object:
-        return threading.Lock()
 
 
 def test_computes_once_for_each_set_of_arguments() -> None:
@@ -238,19 +231,6 @@ def test_a_copy_of_a_copy_has_nothing_of_the_dead_original() -> None:
         again.computed = []
         again.double(1)
         assert again.computed == [1]
-
-
-@pytest.mark.parametrize("twin", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-def test_results_do_not_travel_with_a_deep_copy_or_a_pickle(
-    twin: Callable[[Unpicklable], Unpicklable],
-) -> None:
-    one = Unpicklable()
-    lock = one.lock()
-    assert one.lock() is lock
-    other = twin(one)  # a lock itself goes into no pickle
-    assert other.lock() is not lock
-    assert other.lock() is other.lock()
-    assert one.lock() is lock
 
 
 class Base:
