@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from lab.clock import FakeClock
+from snippets.rate_limiting.local_allotment import Decision
 from snippets.rate_limiting.rate_limit_middleware import (
     App,
     Guard,
@@ -23,12 +24,21 @@ from snippets.rate_limiting.rate_limit_middleware import (
     client_address,
 )
 from snippets.rate_limiting.rate_limit_middleware import Policy as Advertised
-from snippets.rate_limiting.redis_gcra import Decision, Policy
 from tests.scenarios.rate_limiting.traffic import run_demo
 
 PASS = Decision(True, 9, 0.0, 6.2, "burst")
 REFUSE = Decision(False, 0, 2.1, 60.0, "burst", ("burst", "daily"))
 NEVER = Decision(False, 0, math.inf, 0.0, "burst", ("burst",))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy as RedisGcra has it, but that checks nothing."""
+
+    name: str
+    limit: int = 1
+    window: float = 0.5
+    burst: int = 1
 
 
 @dataclass
@@ -183,19 +193,10 @@ async def test_a_reset_that_never_comes_is_not_advertised() -> None:
     assert (reply.status, reply.headers["ratelimit"]) == (200, '"burst";r=9')
 
 
-@dataclass(frozen=True)
-class Named:
-    """A policy that does not check its name."""
-
-    name: str
-    limit: int = 1
-    window: float = 0.5
-
-
 @pytest.mark.parametrize("name", ["", 'a"', "a\\", "a\r\nset-cookie: x", "ä"])
 async def test_a_name_cannot_end_the_header(name: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
-        limited(hello, Scripted([], (Named(name),)))
+        limited(hello, Scripted([], (Policy(name),)))
     with pytest.raises(ValueError, match="printable ASCII"):
         await get(limited(hello, Scripted([PASS._replace(policy=name)])))
 
