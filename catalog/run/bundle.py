@@ -59,9 +59,27 @@ def own_tests(root: Path, scenario: str, name: str) -> Bundle | None:
     target = f"{folder}/test_{name}.py"
     if not (root / target).is_file():
         return None
+    starts = [target, f"snippets/{scenario}/{name}.py"]
     shared = f"{folder}/conftest.py"
-    starts = [target, f"snippets/{scenario}/{name}.py", shared]
+    if (root / shared).is_file() and _asks(
+        *((root / path).read_text("utf-8") for path in (target, shared))
+    ):
+        starts.append(shared)
     return bundle(root, [path for path in starts if (root / path).is_file()])
+
+
+def _asks(test: str, shared: str) -> bool:
+    """Say whether a test file uses a fixture of the conftest beside it, or gets one unasked."""
+    nodes = list(ast.walk(ast.parse(test)))
+    names = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    told = {node.value for node in nodes if isinstance(node, ast.Constant)}  # `usefixtures`
+    for node in ast.parse(shared).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            marks = " ".join(map(ast.unparse, node.decorator_list))
+            hook = node.name.startswith("pytest_")
+            if hook or "autouse" in marks or ("fixture" in marks and node.name in names | told):
+                return True
+    return False
 
 
 def bundle(root: Path, starts: Iterable[str]) -> Bundle:

@@ -41,17 +41,34 @@ def test_imports_are_followed_to_the_last(tmp_path: Path) -> None:
     assert not found.blocks
 
 
-def test_a_conftest_belongs_to_each_test_beside_it(tmp_path: Path) -> None:
-    fixture = "import sqlalchemy\n\ndef database():\n    import psycopg\n"
+FIXTURE = "import sqlalchemy\n\n@pytest.fixture\ndef database():\n    import psycopg\n"
+
+
+@pytest.mark.parametrize(
+    ("test", "conftest", "taken"),
+    [
+        ("def test_f(database): ...", FIXTURE, True),
+        ("@pytest.fixture\ndef orders(database): ...", FIXTURE, True),
+        ("@pytest.mark.usefixtures('database')\ndef test_f(): ...", FIXTURE, True),
+        ("from tests.scenarios.a.conftest import ROWS", FIXTURE, True),
+        ("def test_f(): ...", FIXTURE.replace("fixture", "fixture(autouse=True)"), True),
+        ("def test_f(): ...", "import sqlalchemy\ndef pytest_configure(): ...", True),
+        ("def test_f(capsys): ...", FIXTURE, False),
+        ("def test_f(helper): ...", "import sqlalchemy\ndef helper(): ...", False),
+    ],
+)
+def test_a_conftest_belongs_to_the_tests_that_use_it(
+    tmp_path: Path, test: str, conftest: str, taken: bool
+) -> None:
     put(
         tmp_path,
-        tests__scenarios__a__test_x="",
-        tests__scenarios__a__conftest=fixture,
+        tests__scenarios__a__test_x=test,
+        tests__scenarios__a__conftest=conftest,
         snippets__a__x="",
     )
     found = own_tests(tmp_path, "a", "x")
     assert found is not None
-    assert found.missing == {"sqlalchemy"}
+    assert found.missing == ({"sqlalchemy"} if taken else set())
 
 
 @pytest.mark.parametrize(
@@ -95,3 +112,12 @@ def test_no_runnable_snippet_imports_what_a_page_lacks() -> None:
     assert runnable
     for path in runnable:
         assert not bundle(ROOT, [path]).missing & LACKING, path
+
+
+def test_every_runnable_snippet_has_tests_that_run_in_a_page() -> None:
+    snippets, _ = read_snippets(ROOT)
+    for snippet in snippets:
+        if snippet.browser:
+            found = own_tests(ROOT, snippet.scenario.replace("-", "_"), snippet.name)
+            assert found is not None, f"{snippet.path}: no test_{snippet.name}.py"
+            assert not found.missing, f"{found.target}: move what needs these to a file beside it"

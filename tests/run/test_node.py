@@ -195,7 +195,7 @@ def told_of_a_broken_limiter(page: Python) -> dict[str, Any]:
 
 def all_well(found: Mapping[str, object]) -> bool:
     """Whether there was something, and all of it went well."""
-    return bool(found) and set(found.values()) == {None}
+    return bool(found) and all(answer is None for answer in found.values())
 
 
 def test_with_stack_switching_a_page_does_what_cpython_does() -> None:
