@@ -4,9 +4,7 @@ import gc
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
-import objgraph
 import pytest
 
 from snippets.memory_leaks import leak_report
@@ -34,7 +32,8 @@ class Holder:
 
 
 def grow(count: int, keep: list[bytes]) -> None:
-    keep += [bytes(1000) for _ in range(count)]
+    # One frame in each version of Python, unlike a comprehension.
+    keep.extend(map(bytes, [1000] * count))
 
 
 def by_another_way(keep: list[bytes]) -> None:
@@ -55,10 +54,10 @@ def test_the_line_that_grew_most_comes_first_with_bytes_and_blocks() -> None:
     keep: list[bytes] = []
     first = two_snapshots(1, lambda: grow(100, keep))[0]
     assert Path(first.path).name == HERE
-    assert first.bytes >= 100 * 1033
+    assert first.bytes >= 100 * 1000
     assert first.blocks >= 100
     assert first.called_from == ()
-    assert str(first).endswith("blocks: keep += [bytes(1000) for _ in range(count)]")
+    assert str(first).endswith("blocks: keep.extend(map(bytes, [1000] * count))")
 
 
 def test_with_more_frames_the_way_there_is_told_nearest_first() -> None:
@@ -76,7 +75,7 @@ def test_with_more_frames_the_way_there_is_told_nearest_first() -> None:
         for where in lines[1].called_from
         if where.startswith(__file__)
     ]
-    assert called[1:3] == ["grow(10, keep)", "by_another_way(keep)"]
+    assert called[:2] == ["grow(10, keep)", "by_another_way(keep)"]
 
 
 def test_what_shrank_or_stayed_and_what_the_tool_made_is_not_told() -> None:
@@ -205,35 +204,35 @@ def in_a_proxy(thing: Thing) -> list[str]:
     return [".PLACES list", "[...] Claims", "-> Thing", ".part Thing"]
 
 
-@pytest.mark.parametrize(
-    "hold",
-    [
-        in_a_keyword_default,
-        in_a_set,
-        in_a_module_dict,
-        deep_in_containers,
-        in_a_class,
-        in_an_attribute,
-        in_a_bound_method,
-        in_a_closure,
-        in_an_exception,
-        in_an_iterator,
-    ],
-)
+HOLDS = [
+    in_a_keyword_default,
+    in_a_set,
+    in_a_module_dict,
+    deep_in_containers,
+    in_a_class,
+    in_an_attribute,
+    in_a_bound_method,
+    in_a_closure,
+    in_an_exception,
+    in_an_iterator,
+]
+
+
+def let_go() -> None:
+    HELD.clear()
+    PLACES[0] = []
+    Holder.kept = None
+
+
+@pytest.mark.parametrize("hold", HOLDS)
 def test_the_chain_leads_from_the_module_to_the_thing(hold: Callable[[Thing], list[str]]) -> None:
     thing = Thing()
     expected = hold(thing)
     try:
         chain = referrer_chain(thing)
-        peer = objgraph.find_backref_chain(thing, objgraph.is_proper_module)
     finally:
-        HELD.clear()
-        PLACES[0] = []
-        Holder.kept = None
+        let_go()
     assert chain == [f"module {__name__}", *expected]
-    assert isinstance(peer[0], ModuleType)
-    assert peer[0].__name__ == __name__
-    del peer
 
 
 def test_a_holder_that_raises_when_asked_is_only_looked_at() -> None:
