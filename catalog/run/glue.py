@@ -38,6 +38,7 @@ HINTS = {
         "On your machine, uv run brings the packages that a file names at its top."
     ),
     "I/O error": "A page has no input to read.",
+    "No space left on device": "A page may keep 256 MiB in files. Your machine has more.",
     "can't start new thread": "A page has no threads. Run the file on your machine.",
     "emscripten does not support processes": "A page has no processes. Use your machine.",
 }

@@ -4,14 +4,15 @@ import http.server
 import io
 import os
 import re
+import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -118,6 +119,23 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """Say nothing: the browser's own record is what the tests read."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Ends what a browser keeps open, so that nobody is answered after the end."""
+
+    def __init__(self, handler: Callable[..., Handler]) -> None:
+        self.connections: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the library's own
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def hang_up(self) -> None:
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
 def serve(folder: Path, policy: str = "", *, at_home: bool = False) -> Iterator[Site]:
     """Serve the folder on a free port of loopback until the block ends.
@@ -134,7 +152,7 @@ def serve(folder: Path, policy: str = "", *, at_home: bool = False) -> Iterator[
         made: Handler = kind(*arguments, directory=str(folder))
         return made
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(handler) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}{PREFIX}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -142,6 +160,7 @@ def serve(folder: Path, policy: str = "", *, at_home: bool = False) -> Iterator[
             yield Site(folder, url)
         finally:
             server.shutdown()
+            server.hang_up()
             thread.join()
 
 

@@ -171,6 +171,13 @@ if __name__ == "__main__":
     atexit.register(print, "bye")
     asyncio.run(main())
 """
+FILL = """\
+for number in range(9):
+    with open(f"f{number}", "wb") as file:
+        for _ in range(5):
+            file.write(bytes(10_000_000))
+"""
+REFILL = FILL.replace('f"f{number}"', '"f"') + "print('fine')\n"
 WAIT = "import time\ntime.sleep(0.2)\nprint('next')\n"
 
 
@@ -224,6 +231,12 @@ def test_without_stack_switching_a_page_does_as_much_as_it_can() -> None:
         answer = page(kind="run", path="x.py", files={"x.py": both})
         assert answer == {"error": None, "out": "a\n", "err": "b\n"}
         assert left_by_an_earlier_run(page) == ["", "False\nbye\n", "next\n"]
+        for text, said in (
+            (FILL, "may keep 256 MiB in files"),
+            (REFILL, "fine"),
+            (FILL, "256 MiB"),
+        ):
+            assert said in str(page(kind="run", path="x.py", files={"x.py": text}))
         told = told_of_a_broken_limiter(page)
         assert told["failed"] is True
         assert told["failures"] >= 1

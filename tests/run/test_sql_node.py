@@ -140,3 +140,6 @@ def test_what_a_session_can_be_left_in(postgres: Postgres) -> None:
         "count": 2,
     }
     assert postgres.run("-- nothing")["results"] == []
+    # Last, since it ends the database; the worker of a page starts another.
+    endless = "CREATE TABLE big AS SELECT i, md5(i::text) FROM generate_series(1, 5000000) AS i"
+    assert postgres.run(endless)["ended"] == "its files would have outgrown 256 MiB"

@@ -14,6 +14,49 @@ export const limitMemory = () => {
   };
 };
 
+/** How much a program may keep in files, which lie outside of that memory, in MiB. */
+export const FILES = 256;
+const NO_SPACE = 51; // what Emscripten calls ENOSPC
+
+/** Refuse to write more into files, which the program hears as a full disk.
+ * @param {any} FS the files of Pyodide or of PGlite
+ * @returns {() => boolean} says whether it refused
+ */
+export const limitFiles = (FS) => {
+  const { type } = FS.lookupPath("/").node.mount;
+  let taken = 0;
+  let refused = false;
+  let inside = false;
+  const held = (node) => node.contents?.byteLength ?? 0;
+  const all = (node) => FS.isDir(node.mode) ? Object.values(node.contents ?? {}).reduce((sum, one) => sum + all(one), 0) : held(node);
+  /** @param {any} node @param {number} wanted its bytes @param {() => any} go */
+  const guarded = (node, wanted, go) => {
+    if (inside) return go();
+    const had = held(node);
+    const more = Math.max(0, wanted - had);
+    // Files that are gone count until there seems to be no space: then all are counted.
+    if (taken + more > FILES * 2 ** 20) taken = all(FS.root);
+    refused = taken + more > FILES * 2 ** 20;
+    if (refused) throw new FS.ErrnoError(NO_SPACE);
+    inside = true;
+    try {
+      return go();
+    } finally {
+      inside = false;
+      taken += held(node) - had;
+    }
+  };
+  for (const name of ["expandFileStorage", "resizeFileStorage"]) {
+    const plain = type[name];
+    type[name] = (node, wanted) => guarded(node, wanted, () => plain.call(type, node, wanted));
+  }
+  const { stream } = type.ops_table.file;
+  const { write } = stream;
+  stream.write = (at, bytes, offset, length, position, own) =>
+    guarded(at.node, position + length, () => write(at, bytes, offset, length, position, own));
+  return () => refused;
+};
+
 /** Refuse at once, in words, where WebAssembly may not run. */
 export const needWebAssembly = () => {
   try {

@@ -1,6 +1,8 @@
 // @ts-check
 // PostgreSQL itself, the same in the worker of a page and in node, where it is tested.
 
+import { FILES, limitFiles } from "./memory.js";
+
 /** How many rows of one result are shown, how many characters of one value, how many notices, results, and characters of a message. */
 const ROWS = 100;
 const VALUE = 400;
@@ -62,6 +64,7 @@ const told = (error, text, skip) => {
  * @returns {(job: any, stage: (text: string) => void) => Promise<any>} runs one job after the other
  */
 export const ready = (db, { Parser, serialize }) => {
+  const full = limitFiles(db.Module.FS);
   // Whoever copies from the page has nothing to send: COPY FROM STDIN ends with these words.
   const nothing = serialize.copyFail("a page has no input to read");
 
@@ -101,7 +104,7 @@ export const ready = (db, { Parser, serialize }) => {
     message.set(nothing, query.length);
     // A copy: what comes is a view of memory that is written again.
     await db.execProtocolRawStream(message, { onRawData: (bytes) => parser.parse(bytes.slice(), take) });
-    if (!state) throw new Error("it gave no answer");
+    if (!state) throw new Error(full() ? `its files would have outgrown ${FILES} MiB` : "it gave no answer");
     const given = results.filter(({ tag }) => tag); // what failed gave nothing
     return { results: given.slice(0, RESULTS), more: Math.max(0, given.length - RESULTS), notices, error, state };
   };

@@ -1,6 +1,6 @@
 // @ts-check
 // Python itself, the same in the worker of a page and in node, where it is tested.
-import { MEMORY } from "./memory.js";
+import { limitFiles, MEMORY } from "./memory.js";
 
 /** Whether Python can wait for a promise in the middle of a call (WebAssembly stack switching). */
 export const blocking = () => "Suspending" in WebAssembly;
@@ -28,6 +28,7 @@ export const ready = (py, glue, write, begun = () => {}) => {
     set.call(py, { write: (bytes) => (write(stream, bytes), bytes.length) });
   }
   py.setStdin({ error: true });
+  limitFiles(py.FS);
   py.FS.mkdirTree("/glue");
   py.FS.writeFile("/glue/glue.py", glue);
   py.runPython("import sys; sys.path.append('/glue'); sys.stdout.reconfigure(line_buffering=True)");
