@@ -21,8 +21,13 @@ PASS = f"Its tests pass: 4 of test_{FILE}."
 
 def kept(page: Page, *names: str) -> None:
     """Wait until the browser has kept a file of each name."""
-    while not all(any(url.endswith(name) for url in page.evaluate(KEPT)) for name in names):
+    for _ in range(600):
+        found = page.evaluate(KEPT)
+        missing = [name for name in names if not any(url.endswith(name) for url in found)]
+        if not missing:
+            return
         page.wait_for_timeout(50)
+    raise AssertionError(missing)
 
 
 def run(page: Page, address: str) -> None:
