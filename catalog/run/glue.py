@@ -115,8 +115,14 @@ class _Start:
             with contextlib.suppress(Exception):
                 getattr(sys, name).flush()
             stream = open(  # noqa: SIM115 - it stays open
-                number, "w", buffering=1, encoding="utf-8", errors="backslashreplace",
-                          newline="\n", closefd=False)  # fmt: skip
+                number,
+                "w",
+                buffering=1,
+                encoding="utf-8",
+                errors="backslashreplace",
+                newline="\n",
+                closefd=False,
+            )
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
         self._forget_logging()

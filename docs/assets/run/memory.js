@@ -36,8 +36,10 @@ export const limitFiles = (FS) => {
     const more = Math.max(0, wanted - had);
     // Files that are gone count until there seems to be no space: then all are counted.
     if (taken + more > FILES * 2 ** 20) taken = all(FS.root);
-    refused = taken + more > FILES * 2 ** 20;
-    if (refused) throw new FS.ErrnoError(NO_SPACE);
+    if (taken + more > FILES * 2 ** 20) {
+      refused = true;
+      throw new FS.ErrnoError(NO_SPACE);
+    }
     inside = true;
     try {
       return go();
