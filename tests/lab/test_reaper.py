@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lab import reap, reaper
 from lab.errors import ServerUnavailable
+from lab.servers.s3 import GRPC, PARTS
 from tests.lab import runs
 
 pytestmark = pytest.mark.slow
@@ -58,6 +61,17 @@ def segments(folder: Path) -> set[str]:
     return {r.read_text().splitlines()[6].split()[1] for r in folder.glob("**/postmaster.pid")}
 
 
+def sockets_of_seaweedfs(pids: Iterable[int]) -> list[Path]:
+    """The files that the SeaweedFS servers among these processes made in /tmp."""
+    command = ["ps", "-ww", "-o", "args=", "-p", ",".join(map(str, pids))]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [
+        Path(f"/tmp/seaweedfs-{part}-grpc-{int(port) + GRPC}.sock")
+        for part, port in re.findall(r" -(\w+)\.port=(\d+)", listing)
+        if part in PARTS
+    ]
+
+
 @pytest.mark.parametrize("arguments", [[], ["-n", "1"]], ids=["alone", "xdist"])
 def test_kill_9_of_the_run_leaves_no_process_file_port_or_shared_memory(
     tmp_path: Path, arguments: list[str]
@@ -73,17 +87,18 @@ def test_kill_9_of_the_run_leaves_no_process_file_port_or_shared_memory(
             processes = {int(pid): born for pid, born in seen["processes"].items()}
             processes |= runs.identities(run.pid)
             ports = {int(url.rsplit(":", 1)[1].split("/")[0]) for url in seen["urls"]}
-            sockets = [*Path("/tmp").glob("seaweedfs-*"), *Path("/tmp").glob(".s.PGSQL*")]
+            litter = sockets_of_seaweedfs(processes)
             held = segments(Path(seen["folder"]))
             assert len(runs.living(processes)) > 20, "the witness must see the servers' processes"
             assert len(held) == 3
+            assert [path.exists() for path in litter] == [True] * 5, "SeaweedFS's sockets in /tmp"
 
             run.kill()
 
             runs.wait_for(lambda: not runs.living(processes), "every process has ended", 15)
             runs.wait_for(lambda: not list(folder.rglob("*")), "every file is gone", 15)
             assert [port for port in ports if somebody_listens(port)] == []
-            assert [s for s in sockets if s.exists() and _names_one_of(s, ports)] == []
+            assert [path for path in litter if path.exists()] == []
             assert held & shared_memory() == set()
 
 
@@ -92,10 +107,16 @@ def somebody_listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _names_one_of(path: Path, ports: set[int]) -> bool:
-    return any(str(port + 10_000) in path.name for port in ports)
+@pytest.fixture
+def ctrl_c_heard() -> Iterator[None]:
+    """Ctrl-C as in a terminal, also where a shell started these tests with SIGINT ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.usefixtures("ctrl_c_heard")
 @pytest.mark.parametrize("seconds", [0.4, 0.9, 1.4, 2.0, 3.0])
 def test_ctrl_c_at_any_moment_leaves_nothing(tmp_path: Path, seconds: float) -> None:
     path = runs.write(tmp_path, WITNESS)
