@@ -36,8 +36,9 @@ WHEELS = (
 """What the tests in the page import, with what that needs; versions and hashes as in the lock."""
 SERVED = "assets/run"
 CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+PACKED = "pyodide.asm.wasm"
 POSTGRES = ("pglite.wasm", "pglite.data", "initdb.wasm")
-"""Served compressed, and unpacked by the page: some hosts send such files as they are."""
+"""Served compressed, as is `PACKED`, and unpacked by the page: some hosts send them as they are."""
 # Pyodide 314 is CPython 3.14 under this platform (PEP 783).
 PLATFORM = ("--platform", "pyemscripten_2026_0_wasm32", "--python-version", "3.14")
 ABIS = ("--implementation", "cp", "--abi", "cp314", "--abi", "abi3", "--abi", "none")
@@ -53,9 +54,10 @@ MARKERS = {
     "sys_platform": "emscripten",
 }
 # Part of the key: raise it when what is made below changes.
-_MAKING = "3"
+_MAKING = "4"
 _POSTGRES_LICENCE = "PostgreSQL-LICENSE.txt"
 _SOURCES = ("package.json", "package-lock.json", "editor.js", _POSTGRES_LICENCE)
+_SUMS = ".sums.json"
 _SECONDS = 600
 # Whoever builds may have settings of these tools: none may change what is built.
 _ENVIRONMENT = {"NO_COLOR": "1", "NO_UPDATE_NOTIFIER": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -142,18 +144,39 @@ def _make(work: Path) -> Path:
     _postgres(work, made)
     _editor(work, made)
     _notices(work, made)
+    sums = {name: _sum(data) for name, data in _files(made).items()}
+    (made / _SUMS).write_text(json.dumps(sums, indent=0), encoding="utf-8")
     return made
+
+
+def _files(made: Path) -> dict[str, bytes]:
+    """Read what is served of a made kit, by path below its folder."""
+    found = (file for file in sorted(made.rglob("*")) if file.is_file() and file.name != _SUMS)
+    return {file.relative_to(made).as_posix(): file.read_bytes() for file in found}
+
+
+def _sum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def assets(say: Callable[[str], None] = print) -> dict[str, bytes]:
     """Give what is served of the kit, by path below `build/docs`; make it first if need be.
 
     Raises:
-        SetUpError: it cannot be made.
+        SetUpError: it cannot be made, or is no longer as it was made.
     """
     made = ensure(say)
-    found = (file for file in sorted(made.rglob("*")) if file.is_file())
-    return {f"{SERVED}/{file.relative_to(made).as_posix()}": file.read_bytes() for file in found}
+    found = _files(made)
+    try:
+        sums = json.loads((made / _SUMS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        sums = {}
+    for name in sorted(sums.keys() | found.keys()):
+        if name not in found or sums.get(name) != _sum(found[name]):
+            where = made.parent.relative_to(ROOT).as_posix()
+            what = f"{where}/{made.name}/{name} is not as it was fetched"
+            raise SetUpError(f"run: {what}. Mend: rm -rf {where}, then run the same command again.")
+    return {f"{SERVED}/{name}": data for name, data in found.items()}
 
 
 def _run(what: str, command: Sequence[object], where: Path) -> None:
@@ -213,7 +236,10 @@ def _core(work: Path, made: Path) -> None:
     core = made / f"pyodide-{version}"
     core.mkdir()
     for name in CORE:
-        shutil.copyfile(package / name, core / name)
+        if name == PACKED:
+            _pack(package / name, core)
+        else:
+            shutil.copyfile(package / name, core / name)
     info = json.loads((package / "pyodide-lock.json").read_text(encoding="utf-8"))["info"]
     packages = {}
     for wheel in sorted((made / "wheels").glob("*.whl")):
@@ -242,10 +268,14 @@ def _postgres(work: Path, made: Path) -> None:
             text = (core / name).read_text(encoding="utf-8")
             waiting += re.findall(r'(?:\bfrom|\bimport)"\./([\w-]+\.js)"', text)
     for name in POSTGRES:
-        data = gzip.compress((package / "dist" / name).read_bytes(), 9, mtime=0)
-        (core / f"{name}.gz").write_bytes(data)
+        _pack(package / "dist" / name, core)
     text = json.dumps({"pglite": f"{core.name}/", "version": version})
     (made / "postgres.json").write_text(text, encoding="utf-8")
+
+
+def _pack(file: Path, into: Path) -> None:
+    """Compress a file into a folder."""
+    (into / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), 9, mtime=0))
 
 
 def describe(wheel: Path) -> Mapping[str, list[str] | str]:

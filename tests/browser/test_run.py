@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, ElementHandle, Locator, Page
+from playwright.sync_api import BrowserContext, ElementHandle, Locator, Page, Route
 
 from catalog.snippets import Snippet, read_snippets
 from tests.browser.driver import DESK, NARROW, Chromium, overflow
@@ -134,7 +134,7 @@ def test_every_marked_snippet_runs_on_its_page(strict: Site, browser: Chromium) 
                 assert re.fullmatch(r"Finished: \d+ lines? of output\.", card.press("Run")), snippet
                 assert card.output().strip(), snippet
                 seen += 1
-            assert any(url.endswith("pyodide.asm.wasm") for url in asked)
+            assert any(url.endswith("pyodide.asm.wasm.gz") for url in asked)
             assert [url for url in asked if not url.startswith((strict.url, "data:"))] == []
     folders = {path.split("/")[1].replace("-", "_") for path in strict.scenario_pages()}
     assert seen == len([one for one in SNIPPETS if one.split("/")[1] in folders]) > 0
@@ -304,7 +304,7 @@ def test_webassembly_forbidden_or_absent_and_a_folder_on_disk_are_told(
 def test_a_file_that_is_blocked_is_named(site: Site, browser: Chromium) -> None:
     with browser.context() as context:
         page = context.new_page()
-        for name in ("worker.js", "kit.json", "pyodide.mjs", "pyodide.asm.wasm"):
+        for name in ("worker.js", "kit.json", "pyodide.mjs", "pyodide.asm.wasm.gz"):
             context.route(f"**/{name}", lambda route: route.abort())
             page.goto(site.url + PAGE)
             card = Card(page, "gcra.py")
@@ -316,7 +316,7 @@ def test_a_file_that_is_blocked_is_named(site: Site, browser: Chromium) -> None:
 
 def test_a_file_that_is_damaged_late_or_lost_later_is_told(site: Site, browser: Chromium) -> None:
     """Each time the page lives, and the next press works."""
-    program = (site.folder / OURS).glob("pyodide-*/pyodide.asm.wasm")
+    program = (site.folder / OURS).glob("pyodide-*/pyodide.asm.wasm.gz")
     half = next(program).read_bytes()[:2_000_000]
     with browser.context() as context:
         page = context.new_page()
@@ -326,8 +326,8 @@ def test_a_file_that_is_damaged_late_or_lost_later_is_told(site: Site, browser: 
         card.at.get_by_role("button", name="Run", exact=True).click()
         assert card.press("Stop") == "Stopped."
         context.unroute_all()
-        damaged = {"body": half, "content_type": "application/wasm"}
-        context.route("**/pyodide.asm.wasm", lambda route: route.fulfill(**damaged))
+        damaged = {"body": half, "content_type": "application/gzip"}
+        context.route("**/pyodide.asm.wasm.gz", lambda route: route.fulfill(**damaged))
         assert card.press("Run") == "Python did not start."
         assert "is damaged" in card.output()
         context.unroute_all()
@@ -344,18 +344,27 @@ def test_a_file_that_is_damaged_late_or_lost_later_is_told(site: Site, browser: 
 
 
 def test_what_never_answers_is_told_by_the_clock(site: Site, browser: Chromium) -> None:
-    """A watchdog: a minute and a half, then a message instead of a wait for ever."""
+    """A watchdog: a minute and a half of silence, then a message. A slow line is none."""
+    late: list[Route] = []
     with browser.context() as context:
         context.route("**/python_stdlib.zip", lambda _: None)  # never answered
+        context.route("**/pyodide.asm.wasm.gz", lambda route: late.append(route))  # noqa: PLW0108
         page = context.new_page()
         page.clock.install()
         page.goto(site.url + PAGE)
         card = Card(page, "gcra.py")
         card.at.get_by_role("button", name="Run", exact=True).click()
         card.at.get_by_text("Loading Python").wait_for()
-        page.clock.fast_forward(91_000)
+        while not late:
+            page.wait_for_timeout(20)
+        page.clock.fast_forward(80_000)
+        late[0].continue_()
+        card.at.get_by_text("3 MB are here.").wait_for()
+        page.clock.fast_forward(80_000)
+        assert card.at.get_by_role("button", name="Stop").is_visible()
+        page.clock.fast_forward(11_000)
         assert card.wait() == "Python did not start."
-        assert "within 90 seconds" in card.output()
+        assert "Nothing came for 90 seconds." in card.output()
 
 
 def test_without_a_script_there_are_no_buttons(site: Site, browser: Chromium) -> None:

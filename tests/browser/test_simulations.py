@@ -135,7 +135,7 @@ def opened(site: Site, browser: Chromium) -> Iterator[Sliders]:
         assert loaded == {"run.css", "start.js", "run.js", "card.js", "engine.js"}, "no press yet"
         sliders = Sliders(page, with_simulation(site)[PAGE])
         sliders.open()
-        assert any(url.endswith("pyodide.asm.wasm") for url in asked)
+        assert any(url.endswith("pyodide.asm.wasm.gz") for url in asked)
         yield sliders
         assert [url for url in asked if not url.startswith((strict.url, "data:"))] == []
     assert complaints == []

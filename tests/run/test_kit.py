@@ -43,7 +43,8 @@ def test_the_kit_is_made_once_and_complete() -> None:
     assets = kit.assets(pytest.fail)
     assert time.monotonic() - began < 3
     described = json.loads(assets["assets/run/kit.json"])
-    core = {f"assets/run/{described['pyodide']}{name}" for name in kit.CORE}
+    served = [f"{name}.gz" if name == kit.PACKED else name for name in kit.CORE]
+    core = {f"assets/run/{described['pyodide']}{name}" for name in served}
     wheels = described["lock"]["packages"].values()
     files = {f"assets/run/wheels/{wheel['file_name']}" for wheel in wheels}
     names = ("kit.json", "postgres.json", "editor.js", "notices.txt")
@@ -56,6 +57,38 @@ def test_the_kit_is_made_once_and_complete() -> None:
         data = assets[f"assets/run/wheels/{wheel['file_name']}"]
         assert hashlib.sha256(data).hexdigest() == wheel["sha256"]
     assert all(b"://cdn." not in assets[f"assets/run/{name}"] for name in ("kit.json", "editor.js"))
+
+
+@pytest.mark.slow
+def test_the_page_names_what_python_loads() -> None:
+    """Scripts as every host sends them, compressed; the rest as it is."""
+    assets = kit.assets(pytest.fail)
+    described = json.loads(assets["assets/run/kit.json"])
+    core = {n: data for n, data in assets.items() if f"/{described['pyodide']}" in n}
+    sent = sum(len(gzip.compress(d) if n.endswith(".mjs") else d) for n, d in core.items())
+    assert {f"{sent / 1e6:.0f} MB"} == {
+        found
+        for name in ("run.js", "engine.js")
+        for found in re.findall(r"\d+ MB", (ROOT / "docs/assets/run" / name).read_text("utf-8"))
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["changed", "lost", "added"])
+def test_a_file_that_is_not_what_was_fetched_is_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    made = tmp_path / "build/run" / kit.key()
+    shutil.copytree(kit.ensure(), made)
+    monkeypatch.setattr(kit, "ROOT", tmp_path)
+    file = made / "wheels" / "other.whl" if how == "added" else made / "editor.js"
+    file.unlink() if how == "lost" else file.write_bytes(b"alert()")
+    with pytest.raises(SetUpError) as caught:
+        kit.assets(pytest.fail)
+    assert str(caught.value) == (
+        f"run: {file.relative_to(tmp_path)} is not as it was fetched. "
+        "Mend: rm -rf build/run, then run the same command again."
+    )
 
 
 @pytest.mark.slow

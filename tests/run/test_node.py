@@ -1,8 +1,10 @@
 """Marked snippets, their tests and the simulations under the page's own Pyodide in node."""
 
+import gzip
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -50,16 +52,38 @@ class Python:
 
 
 @contextmanager
+def unpacked() -> Iterator[str]:
+    """The kit with Python itself unpacked, which in a page its worker does."""
+    made = kit.ensure()
+    with tempfile.TemporaryDirectory() as name:
+        for file in made.rglob("*.*"):
+            if file.is_file():
+                copy = Path(name) / file.relative_to(made)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                if file.name == f"{kit.PACKED}.gz":
+                    copy.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+                else:
+                    copy.symlink_to(file)
+        yield name
+
+
+@contextmanager
 def python(blocking: bool) -> Iterator[Python]:
     node = str(kit.node())
     asked = subprocess.run(
         [node, "-p", "'Suspending' in WebAssembly"], capture_output=True, text=True, check=True
     )
     flags = () if asked.stdout.strip() == "true" else ("--experimental-wasm-jspi",)
-    command = [node, *flags, str(ENGINE), str(kit.HERE / "glue.py"), str(kit.ensure())]
-    with subprocess.Popen(
-        [*command, *MODES[blocking]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    command = [node, *flags, str(ENGINE), str(kit.HERE / "glue.py")]
+    with (
+        unpacked() as folder,
+        subprocess.Popen(
+            [*command, folder, *MODES[blocking]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         try:
             yield Python(process)
         finally:

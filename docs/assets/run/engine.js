@@ -1,8 +1,8 @@
 // @ts-check
 // A program behind the page, started by the first press. Stop ends its worker and starts another.
 
-/** How long it may take to start before the reader is told, in ms: a minute and a half at 0.5 Mbit/s. */
-const START_MS = 90_000;
+/** How long nothing may come of what is loaded before the reader is told, in ms. */
+const SILENCE_MS = 90_000;
 
 /** @typedef {{out?: (pieces: [string, string][]) => void, stage?: (text: string, running: boolean) => void, begun?: () => void, full?: (limit: number) => void}} Listener */
 /** What runs: the file of its worker, its name, how its first load is announced, where else it can
@@ -20,6 +20,7 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
   let began = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let watch;
+  let came = 0;
   let last = 0;
   /** @type {{id: number, listener: Listener, resolve: (result: any) => void} | null} */
   let current = null;
@@ -33,7 +34,7 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
 
   /** @param {any} result what the running job, if any, is told */
   const end = (result) => {
-    clearTimeout(watch);
+    calm();
     worker?.terminate();
     worker = null;
     finish(result);
@@ -41,14 +42,28 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
   /** @param {string} why */
   const fail = (why) => end({ error: { type: `${name} did not start`, line: 0, text: `${why.replace(/\.?$/, ".")} ${elsewhere}\n` } });
 
-  /** A start, or a package, that does not come in time is told. */
+  /** A start, or a package, of which nothing comes any more is told; a slow line is none. */
   const patience = () => {
     clearTimeout(watch);
-    watch = setTimeout(() => fail(`${up ? "What it needs did not come" : "It did not start"} within ${START_MS / 1000} seconds.`), START_MS);
+    watch = setTimeout(() => fail(`Nothing came for ${SILENCE_MS / 1000} seconds.`), SILENCE_MS);
+  };
+  const calm = () => {
+    clearTimeout(watch);
+    watch = undefined;
+  };
+  /** @param {number} bytes */
+  const progress = (bytes) => {
+    if (!watch) return;
+    patience();
+    const before = Math.floor(came / 1e6);
+    came += bytes;
+    const now = Math.floor(came / 1e6);
+    if (!began && now > before) current?.listener.stage?.(`${loading} ${now} MB are here.`, false);
   };
 
   const begin = () => {
     up = false;
+    came = 0;
     if (!("WebAssembly" in self)) {
       fail("This browser has no WebAssembly.");
       return;
@@ -65,8 +80,10 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
       fail(`The file ${file} could not be loaded${event.message ? ` (${event.message})` : ""}.`);
     };
     worker.onmessage = ({ data }) => {
-      if (data.ready) {
-        clearTimeout(watch);
+      if (data.came) {
+        progress(data.came);
+      } else if (data.ready) {
+        calm();
         up = began = true;
         ready?.(data);
         if (!current) return;
@@ -79,10 +96,10 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
         else if (data.full) current?.listener.full?.(data.full);
         else if (data.stage) current?.listener.stage?.(data.stage, true);
         else if (data.begun) {
-          clearTimeout(watch);
+          calm();
           current?.listener.begun?.();
         } else {
-          clearTimeout(watch);
+          calm();
           const result = { ...data.result, dropped: data.dropped };
           // A browser may forbid it.
           import("./keep.js").then(({ keep }) => keep(data.loaded)).catch(() => {});

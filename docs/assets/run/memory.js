@@ -68,5 +68,24 @@ export const needWebAssembly = () => {
   }
 };
 
+/** Pass an answer on, and tell how many bytes each part of it has as it comes.
+ * @param {Response} answer @param {(bytes: number) => void} tell
+ */
+export const counted = (answer, tell) => {
+  const count = new TransformStream({
+    transform: (part, passed) => {
+      tell(part.byteLength);
+      passed.enqueue(part);
+    },
+  });
+  return answer.body ? new Response(answer.body.pipeThrough(count), { headers: answer.headers }) : answer;
+};
+
+/** Unpack what is served compressed, as some hosts send such files as they are.
+ * @param {ReadableStream} packed @param {string} type what is in it
+ */
+export const unpack = (packed, type) =>
+  new Response(packed.pipeThrough(new DecompressionStream("gzip")), { headers: { "content-type": type } });
+
 /** The addresses of what this worker loaded. */
 export const loaded = () => performance.getEntriesByType("resource").map(({ name }) => name);

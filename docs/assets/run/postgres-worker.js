@@ -1,7 +1,7 @@
 // @ts-check
 // PostgreSQL in a module worker: a statement that never ends does not hold the page up.
-import { limitMemory, loaded, needWebAssembly } from "./memory.js";
-import { ready, start, unpack } from "./postgres.js";
+import { counted, limitMemory, loaded, needWebAssembly, unpack } from "./memory.js";
+import { ready, start } from "./postgres.js";
 
 const here = new URL(".", import.meta.url).href;
 
@@ -12,7 +12,7 @@ const file = async (path) => {
   try {
     const answer = await fetch(here + path);
     if (!answer.ok || !answer.body) throw new Error(`${answer.status}`);
-    return answer;
+    return counted(answer, (came) => postMessage({ came }));
   } catch (error) {
     throw new Error(`The file ${path} could not be loaded (${error.message}).`);
   }

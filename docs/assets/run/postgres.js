@@ -1,7 +1,7 @@
 // @ts-check
 // PostgreSQL itself, the same in the worker of a page and in node, where it is tested.
 
-import { FILES, limitFiles } from "./memory.js";
+import { FILES, limitFiles, unpack } from "./memory.js";
 
 /** How many rows of one result are shown, how many characters of one value, how many notices, results, and characters of a message. */
 const ROWS = 100;
@@ -33,10 +33,6 @@ export const start = async ({ PGlite }, file, kept) => {
   const startParams = [...PGlite.defaultStartParams, "-c", "shared_buffers=32MB"];
   return PGlite.create({ pgliteWasmModule, initdbWasmModule, fsBundle, loadDataDir, startParams });
 };
-
-/** @param {ReadableStream} packed @param {string} type what is in it */
-export const unpack = (packed, type) =>
-  new Response(packed.pipeThrough(new DecompressionStream("gzip")), { headers: { "content-type": type } });
 
 /** @param {string} text @param {number} most */
 const cut = (text, most) => text.length > most ? `${text.slice(0, most)}…` : text;

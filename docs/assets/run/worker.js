@@ -1,6 +1,6 @@
 // @ts-check
 // Python in a module worker: a program that loops for ever does not hold the page up.
-import { limitMemory, loaded, needWebAssembly } from "./memory.js";
+import { counted, limitMemory, loaded, needWebAssembly, unpack } from "./memory.js";
 import { blocking, options, ready } from "./python.js";
 
 const here = new URL(".", import.meta.url).href;
@@ -44,7 +44,7 @@ const begun = () => {
 let lost = () => {};
 let running = false;
 
-/** A file that does not come, or comes damaged, is named. */
+/** A file that does not come, or comes damaged, is named; the page hears of what comes, until a program runs. */
 const watchFiles = () => {
   for (const how of ["instantiate", "instantiateStreaming"]) {
     const plain = WebAssembly[how];
@@ -55,11 +55,15 @@ const watchFiles = () => {
   }
   const plain = self.fetch;
   self.fetch = async (...args) => {
-    const name = new URL(/** @type {string} */ (args[0]?.url ?? args[0]), here).pathname.split("/").pop();
+    if (running) return plain(...args);
+    const { href, pathname } = new URL(/** @type {string} */ (args[0]?.url ?? args[0]), here);
+    const packed = pathname.endsWith(".asm.wasm");
+    const name = pathname.split("/").pop() + (packed ? ".gz" : "");
     try {
-      const answer = await plain(...args);
-      if (!answer.ok) throw new Error(`${answer.status}`);
-      return answer;
+      const answer = await (packed ? plain(`${href}.gz`) : plain(...args));
+      if (!answer.ok || !answer.body) throw new Error(`${answer.status}`);
+      const coming = counted(answer, (came) => postMessage({ came }));
+      return packed ? unpack(/** @type {any} */ (coming.body), "application/wasm") : coming;
     } catch (error) {
       lost(new Error(`The file ${name} could not be loaded (${error.message}).`));
       throw error;
