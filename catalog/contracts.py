@@ -12,7 +12,7 @@ from catalog.markdown import read_document
 from catalog.model import Catalog, Status
 from catalog.problem import Problem
 from catalog.results import read_verified
-from catalog.run.bundle import LACKING
+from catalog.run.bundle import LACKING, PACKAGES, wanted
 from catalog.snippets import Snippet
 from catalog.sql import SETUP
 from evidence.hashing import is_stale
@@ -268,8 +268,8 @@ def _guard(tree: ast.Module) -> ast.If | None:
 def _browser(snippet: Snippet, tree: ast.Module) -> Iterator[Problem]:
     path = snippet.path
     mend = "set browser = false, or do without it"
-    if snippet.needs or snippet.dependencies:
-        what = "is marked browser = true, but needs a server or a package"
+    if lacks := [*snippet.needs, *sorted(wanted(snippet.text) - PACKAGES)]:
+        what = f"is marked browser = true, but needs {', '.join(lacks)}"
         yield Problem(path, 1, what, "set browser = false, or split the file")
     for module, line in _imported(tree):
         if module.partition(".")[0] in LACKING or module.startswith("http."):

@@ -34,7 +34,7 @@ from catalog.results import (
     read_results,
     read_verified,
 )
-from catalog.run.bundle import PACKAGES, Bundle, own_tests
+from catalog.run.bundle import PACKAGES, Bundle, own_tests, wanted
 from catalog.simulation import Simulation, block, read_simulation
 from catalog.simulation import served as served_simulation
 from catalog.snippets import Snippet, read_snippets
@@ -746,6 +746,8 @@ class _Page:
             "code": sheet.address(snippet.code_path),
             "path": snippet.path,
         }
+        if packages := wanted(snippet.text):
+            carried["packages"] = " ".join(sorted(packages))
         tests = self.context.tests.get(snippet.path)
         if tests is not None:
             carried["tests"] = sheet.address(snippet.tests_path)
@@ -763,12 +765,10 @@ def _not_in_page(snippet: Snippet) -> Iterator[str]:
     """Say why a snippet has no Run button."""
     if snippet.browser:
         return
-    packages = [re.split(r"[\[<>=]", one)[0] for one in snippet.dependencies]
+    named = [re.split(r"[\[<>=]", one)[0] for one in snippet.dependencies]
+    packages = [one for one in named if one not in PACKAGES]
     *others, last = [_SERVERS.get(one, one) for one in snippet.needs] or packages or ["threads"]
-    if {*others, last} <= PACKAGES:
-        yield "Not in the page: what it prints is your machine's own."
-    else:
-        yield f"Not in the page: it needs {', '.join(others)}{' and ' if others else ''}{last}."
+    yield f"Not in the page: it needs {', '.join(others)}{' and ' if others else ''}{last}."
 
 
 def badge(snippet: Snippet, verified: Verified) -> str:

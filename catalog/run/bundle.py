@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 OURS = frozenset({"catalog", "lab", "snippets", "tests"})
-PACKAGES = frozenset({"hypothesis", "pytest"})
-"""Imported by tests, and shipped (see `catalog.run.kit`)."""
+PACKAGES = frozenset({"hypothesis", "pytest", "starlette"})
+"""Imported by runnable snippets and by tests, and shipped (see `catalog.run.kit`)."""
 LACKING = frozenset(
     {"concurrent", "ctypes", "mmap", "multiprocessing", "resource", "select", "selectors",
      "signal", "socket", "socketserver", "ssl", "subprocess", "threading"}
@@ -45,6 +45,17 @@ class Bundle:
         """Write what the page loads."""
         value = {"path": self.target, "packages": sorted(self.packages), "files": self.files}
         return json.dumps(value | more, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def wanted(text: str) -> frozenset[str]:
+    """Give the packages that a snippet needs to run: imported by the file itself or its `main`."""
+    tree = ast.parse(text)
+    mains = (
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"
+    )
+    bodies = [tree, *(ast.Module(body=main.body, type_ignores=[]) for main in mains)]
+    modules = (module for body in bodies for module in _imports(body, (), deep=body is not tree))
+    return frozenset(module.split(".")[0] for module in modules) - OURS - sys.stdlib_module_names
 
 
 def own_tests(root: Path, scenario: str, name: str) -> Bundle | None:

@@ -389,8 +389,9 @@ def test(path: str, memory: int) -> Report:
     (ROOT / "pytest.ini").write_text("[pytest]\nmarkers =\n  anyio\n  serial\n  slow\n")
     before = sys.path[:]
     sys.dont_write_bytecode = True
-    options = ["-vv", "--no-header", "--tb=short", "--color=no", "-p", "no:cacheprovider"]
-    options += [f"--rootdir={ROOT}", "-W", "error"]
+    options = ["-vv", "--no-header", "--tb=short", "--color=no", "-W", "error"]
+    options += [f"--rootdir={ROOT}", "-p", "no:cacheprovider", "-p", "no:anyio"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # packages are there before it
     page = _Page(sys.stdout, sys.stderr)
     try:
         # What pytest itself would print is for a terminal, and names times.

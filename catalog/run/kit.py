@@ -31,9 +31,11 @@ from catalog.problem import SetUpError
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WHEELS = (
-    "hypothesis", "iniconfig", "packaging", "pluggy", "pygments", "pytest", "sortedcontainers",
+    "anyio", "hypothesis", "idna", "iniconfig", "packaging", "pluggy", "pygments", "pytest",
+    "sortedcontainers", "starlette", "typing-extensions",
 )  # fmt: skip
-"""What the tests in the page import, with what that needs; versions and hashes as in the lock."""
+"""What snippets and tests in the page import, with what that needs; versions and hashes as in the
+lock."""
 SERVED = "assets/run"
 CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
 PACKED = "pyodide.asm.wasm"
@@ -226,7 +228,7 @@ def _wheels(made: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--only-binary=:all:", *PLATFORM, *ABIS]
     command += ["--dest", str(made / "wheels"), "--requirement", str(wanted)]
-    _run("fetch the packages of the tests from the Python index", command, made)
+    _run("fetch the packages of the page from the Python index", command, made)
 
 
 def _core(work: Path, made: Path) -> None:
@@ -247,7 +249,7 @@ def _core(work: Path, made: Path) -> None:
         packages[canonicalize_name(str(entry["name"]))] = entry
     needed = {name for entry in packages.values() for name in entry["depends"]}
     if absent := sorted(needed - packages.keys()):
-        what = f"the packages of the tests also need {', '.join(absent)}"
+        what = f"the packages of the page also need {', '.join(absent)}"
         raise SetUpError(f"run: {what}. Mend: add them to WHEELS in catalog/run/kit.py.")
     lock = {"info": info, "packages": packages}
     text = json.dumps({"pyodide": f"{core.name}/", "key": key(), "lock": lock}, indent=0)

@@ -8,7 +8,7 @@
 #
 # [tool.firedrill]
 # needs = []
-# browser = false
+# browser = true
 # ///
 # SPDX-License-Identifier: MIT-0
 """The HTTP side of exports: small ones streamed at once, large ones as jobs.

@@ -4,7 +4,7 @@
 #
 # [tool.firedrill]
 # needs = []
-# browser = false
+# browser = true
 # ///
 # SPDX-License-Identifier: MIT-0
 """Does a call leak? Fit a line through the memory that its repetitions keep.
@@ -43,6 +43,7 @@ import gc
 import inspect
 import linecache
 import statistics
+import sys
 import sysconfig
 import tracemalloc
 from collections import Counter
@@ -57,6 +58,7 @@ SAMPLES = 8
 LIBRARIES = (
     "<frozen",
     *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
+    *(path for path in sys.path if path.endswith(".zip")),  # stdlib, packed
 )
 
 
@@ -223,15 +225,19 @@ def main() -> None:
     def leak() -> None:
         SEEN.append(bytes(10_000))
 
-    print(f"leak          {growth_per_call(leak):8,.0f} bytes per call")
-    print(f"cycle         {growth_per_call(cycle):8,.0f}")
-    print(f"cache of 300  {growth_per_call(cache):8,.0f} while it fills")
+    def kilobytes(fn: Callable[[], object]) -> str:
+        return f"{abs(growth_per_call(fn)) / 1000:2.0f} kB per call"
+
+    print("leak         ", kilobytes(leak))
+    print("cycle        ", kilobytes(cycle))
+    print("cache of 300 ", kilobytes(cache), "while it fills")
     assert_no_leak(cache)
     print("cache of 300  no alarm, as it is full at a later look")
     try:
         assert_no_leak(leak)
     except LeakError as found:
-        print(str(found).replace(__file__, "this file"))
+        for line in str(found).splitlines()[1:]:
+            print("alarm        ", line.rpartition(": ")[2])
     # --8<-- [end:demo]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.run.bundle import LACKING, bundle, own_tests
+from catalog.run.bundle import LACKING, bundle, own_tests, wanted
 from catalog.snippets import read_snippets
 from tests.catalog.repository import ROOT
 
@@ -100,6 +100,17 @@ def test_what_a_page_lacks_is_named(tmp_path: Path, text: str, missing: set[str]
 def test_tests_that_wait_for_a_loop_are_known(tmp_path: Path, text: str, blocks: bool) -> None:
     put(tmp_path, tests__a=text, snippets__a__looping="import asyncio\nasyncio.run(f())")
     assert bundle(tmp_path, ["tests/a.py"]).blocks is blocks
+
+
+def test_what_a_run_loads_is_what_the_file_and_its_main_import() -> None:
+    text = """import json, starlette.routing
+def wired():
+    import asyncpg
+def main():
+    import hypothesis.strategies, os
+    from snippets.a import x
+"""
+    assert wanted(text) == {"starlette", "hypothesis"}
 
 
 def test_a_snippet_without_tests_of_its_own_has_none(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_the_lock_of_npm_names_hashes_and_no_address() -> None:
 
 def test_wheels_are_those_of_the_lock() -> None:
     """The page's pytest is the pytest of every commit."""
-    pinned = re.findall(r"(?m)^([a-z]+)==\S+", kit.requirements())
+    pinned = re.findall(r"(?m)^([a-z-]+)==\S+", kit.requirements())
     assert pinned == list(kit.WHEELS)
     assert kit.requirements().count("--hash=sha256:") > len(pinned)
 
@@ -156,7 +156,7 @@ def test_a_download_with_another_hash_is_refused(
     wrong = f"{line[0]}    --hash=sha256:{'0' * 64}\n"
     monkeypatch.setattr(kit, "requirements", lambda: wrong)
     message = refused(empty)
-    assert message.startswith("run: cannot fetch the packages of the tests from the Python index: ")
+    assert message.startswith("run: cannot fetch the packages of the page from the Python index: ")
     assert "HASH" in message.upper()
     assert len(message.splitlines()) == 1
 

@@ -15,7 +15,7 @@ import pytest
 
 from catalog.exercise import read_exercise
 from catalog.run import kit
-from catalog.run.bundle import Bundle, own_tests
+from catalog.run.bundle import Bundle, own_tests, wanted
 from catalog.run.sliders import show
 from catalog.simulation import read_simulation
 from catalog.snippets import Snippet, read_snippets
@@ -113,7 +113,8 @@ def printed_by(page: Python) -> dict[str, tuple[object, str]]:
     """What each marked file prints in a page, and its error."""
     found = {}
     for snippet in SNIPPETS:
-        answer = page(kind="run", path=snippet.path, files={snippet.path: snippet.stripped})
+        job = {"packages": sorted(wanted(snippet.text)), "files": {snippet.path: snippet.stripped}}
+        answer = page(kind="run", path=snippet.path, **job)
         found[snippet.path] = (answer["error"], answer["out"])
     return found
 

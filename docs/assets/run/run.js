@@ -7,7 +7,7 @@ import { blocking, restart, run, stop } from "./engine.js";
  * @param {HTMLElement} host carries where the file, its tests or its exercise are
  */
 export const mount = (host) => {
-  const { fdRun: name = "", code, path = "", tests, blocks, exercise } = host.dataset;
+  const { fdRun: name = "", code, path = "", packages, tests, blocks, exercise } = host.dataset;
   /** @type {Promise<any> | undefined} */
   let bundle;
   let lines = 0;
@@ -61,7 +61,7 @@ export const mount = (host) => {
     const target = exercise ? more.path : path;
     const job = more
       ? { ...more, kind, path: exercise ? target : more.path, files: { ...more.files, [target]: file } }
-      : { kind, path, files: { [path]: file } };
+      : { kind, path, packages: packages?.split(" "), files: { [path]: file } };
     close(kind, job.path.split("/").pop(), await run(job, {
       out: show,
       stage: tell,

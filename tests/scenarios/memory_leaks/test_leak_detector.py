@@ -1,7 +1,8 @@
-"""The slope is the leak; the alarm looks three times; the fixture works where a reader puts it."""
+"""The slope is the leak; the alarm looks three times."""
 
-import asyncio
 import gc
+import struct
+import sys
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
@@ -29,7 +30,8 @@ def keep_ten_kilobytes() -> None:
 
 
 def test_the_slope_is_what_a_call_leaves_behind() -> None:
-    assert growth_per_call(keep_ten_kilobytes) == pytest.approx(10_041, abs=25)
+    kept = sys.getsizeof(bytes(10_000)) + struct.calcsize("P")  # and its place in the list
+    assert growth_per_call(keep_ten_kilobytes) == pytest.approx(kept, abs=25)
 
 
 @pytest.mark.parametrize("size", [100, 1000, 100_000])
@@ -162,12 +164,6 @@ def test_refuses_what_its_call_does_not_run(fn: Callable[[], object]) -> None:
     assert KEPT == []
 
 
-def test_an_async_function_is_measured_by_a_runner() -> None:
-    with asyncio.Runner() as runner:
-        growth = growth_per_call(lambda: runner.run(keep_async()), warmup=10, calls=80)
-    assert growth == pytest.approx(10_041, abs=200)
-
-
 def test_a_cache_that_is_still_filling_at_the_first_look_is_no_leak() -> None:
     calls = count()
 
@@ -235,53 +231,16 @@ def test_refuses_fewer_calls_than_samples() -> None:
         growth_per_call(lambda: None, calls=7)
 
 
-def test_the_fixture_works_in_a_readers_project(pytester: pytest.Pytester) -> None:
-    source = Path(leak_detector.__file__).read_text(encoding="utf-8")
-    pytester.makepyfile(
-        leak_detector=source,
-        conftest='pytest_plugins = ["leak_detector"]',
-        test_reader="""
-            KEPT = []
-
-            def test_holds(no_leak):
-                no_leak(lambda: bytes(1000), warmup=10, calls=80)
-
-            def test_leaks(no_leak):
-                no_leak(lambda: KEPT.append(bytes(1000)), warmup=10, calls=80)
-        """,
-    )
-    done = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
-    done.assert_outcomes(passed=1, failed=1)
-    done.stdout.fnmatch_lines(["*LeakError: 1,* bytes per call stay behind:*"])
-
-
-@pytest.mark.parametrize(("option", "failed"), [("no:logging", 0), ("logging", 1)])
-def test_a_route_that_logs_needs_pytest_to_keep_no_records(
-    pytester: pytest.Pytester, option: str, failed: int
-) -> None:
-    pytester.makepyfile(
-        leak_detector=Path(leak_detector.__file__).read_text(encoding="utf-8"),
-        conftest='pytest_plugins = ["leak_detector"]',
-        test_reader="""
-            import logging
-
-            def test_logs(no_leak):
-                no_leak(lambda: logging.warning("a request"), warmup=10, calls=80)
-        """,
-    )
-    done = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", "-p", option)
-    done.assert_outcomes(passed=1 - failed, failed=failed)
-
-
 def test_the_fixture_is_the_assertion() -> None:
     assert leak_detector.no_leak.__wrapped__() is assert_no_leak  # type: ignore[attr-defined]
 
 
 def test_demo(demo: Demo) -> None:
     lines = demo("leak_detector")
-    assert lines[0].startswith("leak            10,0")
-    assert lines[1].startswith("cycle")
-    assert abs(int(lines[1].split()[1])) < 10
-    assert lines[3] == "cache of 300  no alarm, as it is full at a later look"
-    assert lines[5].startswith("this file:")
-    assert lines[5].endswith("SEEN.append(bytes(10_000))")
+    assert lines == [
+        "leak          10 kB per call",
+        "cycle          0 kB per call",
+        "cache of 300   4 kB per call while it fills",
+        "cache of 300  no alarm, as it is full at a later look",
+        "alarm         SEEN.append(bytes(10_000))",
+    ]
