@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from catalog.check import open_in_drafts
+from catalog.contracts import stale_elsewhere
 from catalog.problem import SetUpError
 from catalog.run import kit
 from catalog.stage import StageError, plan, stage
@@ -64,12 +65,13 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(root: Path) -> int:
     made = plan(root)
-    for problem in made.problems:
+    problems = [*made.problems, *stale_elsewhere(root)]
+    for problem in problems:
         _say(str(problem))
     for missing in open_in_drafts(root):  # a draft may stay one: this fails nothing
         _say(f"draft: {missing}")
-    _say(f"check: {len(made.problems)} problems")
-    return 1 if made.problems else 0
+    _say(f"check: {len(problems)} problems")
+    return 1 if problems else 0
 
 
 def _say(line: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from catalog.expand import Context, Expanded, expand, read_context, source_pages
+from catalog.load import load
 from catalog.markdown import read_document
 from catalog.model import Catalog, Status
 from catalog.problem import Problem
@@ -340,6 +341,19 @@ def stale(name: str, context: Context) -> Iterator[Problem]:
         yield Problem(f"evidence/results/{name}.json", 1, f"is out of date: {reason}", mend)
 
 
+def stale_elsewhere(root: Path) -> list[Problem]:
+    """Say which results that no page shows are out of date: the site is built all the same."""
+    catalog, _ = load(root)
+    context = read_context(root, catalog)
+    return [problem for name in _of_no_page(context) for problem in stale(name, context)]
+
+
+def _of_no_page(context: Context) -> list[str]:
+    """Give the results that are of no scenario: what maintainers measure for themselves."""
+    scenarios = {one.id for one in context.catalog.scenarios}
+    return sorted(context.results.by_scenario.keys() - scenarios)
+
+
 def _evidence(pages: Iterable[Expanded], context: Context) -> Iterator[Problem]:
     """Check that every result is fresh, and that nothing was measured for nothing."""
     shown = list(pages)
@@ -349,9 +363,10 @@ def _evidence(pages: Iterable[Expanded], context: Context) -> Iterator[Problem]:
         scenario.id for scenario in context.catalog.scenarios if context.catalog.has_page(scenario)
     }
     drafts = {one.id for one in context.catalog.scenarios if one.status is Status.DRAFT}
+    others = set(_of_no_page(context))
     for name, result in context.results.by_scenario.items():
         path = f"evidence/results/{name}.json"
-        if name not in drafts:
+        if name not in drafts | others:
             yield from stale(name, context)
         if name not in written:
             continue

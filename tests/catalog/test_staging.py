@@ -16,7 +16,7 @@ from catalog import site as building
 from catalog import stage as staging
 from catalog.__main__ import INTERRUPTED, main
 from catalog.check import open_in_drafts
-from catalog.contracts import check
+from catalog.contracts import check, stale_elsewhere
 from catalog.expand import Context, badge, expand, read_context
 from catalog.load import load
 from catalog.markdown import parse_document
@@ -24,6 +24,7 @@ from catalog.problem import Problem
 from catalog.results import Verified, VerifiedFile
 from catalog.site import recover, swap
 from catalog.snippets import Snippet
+from evidence.hashing import HARNESS
 from tests.catalog.test_results import RESULT
 from tests.catalog.test_snippets import GOOD
 
@@ -634,3 +635,18 @@ def test_an_old_result_of_a_draft_is_listed_and_fails_nothing(repo: Path) -> Non
     catalog, _ = load(repo, environ={})
     assert not any("is out of date" in str(problem) for problem in check(catalog, repo))
     assert any("is out of date" in str(problem) for problem in open_in_drafts(repo))
+
+
+def test_an_old_result_that_no_page_shows_fails_the_check_and_not_the_build(repo: Path) -> None:
+    """What maintainers measure for themselves: a site with it can be built, and measured again."""
+    file = repo / "evidence/results/rate-limiting.json"
+    text = file.read_text(encoding="utf-8").replace('"rate-limiting"', '"run-in-page"')
+    file.with_name("run-in-page.json").write_text(text, encoding="utf-8")
+    catalog, _ = load(repo, environ={})
+    assert not any("run-in-page" in str(problem) for problem in check(catalog, repo))
+    assert [str(problem) for problem in stale_elsewhere(repo)] == [
+        (
+            "evidence/results/run-in-page.json:1: is out of date: the harness has changed "
+            f"({', '.join(HARNESS)}). Mend: make evidence SCENARIO=run-in-page."
+        )
+    ]

@@ -10,6 +10,27 @@ const SILENCE_MS = 90_000;
  * @typedef {{file: string, name: string, loading: string, elsewhere: string,
  *   spent: (result: any) => boolean, ready?: (data: any) => void}} Program */
 
+/** @type {Set<string>} */
+const told = new Set();
+/** Whether the page is seen where the site is at home: a copy on loopback keeps nothing. */
+const atHome = () => {
+  const canonical = /** @type {HTMLLinkElement | null} */ (document.querySelector("link[rel=canonical]"));
+  return canonical !== null && new URL(canonical.href).origin === location.origin;
+};
+
+/** Keep this page, what it loaded, and what a program behind it loaded, for when no network answers.
+ * @param {string[]} loaded addresses that the program loaded so far
+ */
+const keep = async (loaded) => {
+  const fresh = loaded.filter((url) => !told.has(url));
+  if (!fresh.length || !navigator.serviceWorker || !atHome()) return;
+  for (const url of fresh) told.add(url);
+  await navigator.serviceWorker.register(new URL("../../offline.js", import.meta.url));
+  const { active } = await navigator.serviceWorker.ready;
+  const mine = performance.getEntriesByType("resource").map(({ name }) => name);
+  active?.postMessage([location.href.split("#")[0], ...mine, ...fresh]);
+};
+
 /** Give one program for the page.
  * @param {Program} program
  */
@@ -101,8 +122,7 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
         } else {
           calm();
           const result = { ...data.result, dropped: data.dropped };
-          // A browser may forbid it.
-          import("./keep.js").then(({ keep }) => keep(data.loaded)).catch(() => {});
+          keep(data.loaded).catch(() => {}); // a browser may forbid it
           if (spent(result)) end(result);
           else finish(result);
         }

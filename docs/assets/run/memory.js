@@ -87,5 +87,26 @@ export const counted = (answer, tell) => {
 export const unpack = (packed, type) =>
   new Response(packed.pipeThrough(new DecompressionStream("gzip")), { headers: { "content-type": type } });
 
+/** Where this browser keeps what makes a start short: on https and localhost only, else nowhere.
+ * @param {string} store its name @param {string} name under which address; the others go
+ */
+export const shelf = async (store, name) => {
+  const cache = await self.caches?.open(store).catch(() => undefined);
+  return cache && {
+    /** @returns {Promise<Response | undefined>} unpacked */
+    get: async () => {
+      const kept = await cache.match(name).catch(() => undefined);
+      return kept?.body ? unpack(kept.body, "") : undefined;
+    },
+    /** @param {Blob} thing */
+    put: async (thing) => {
+      const packed = await new Response(thing.stream().pipeThrough(new CompressionStream("gzip"))).blob();
+      for (const old of await cache.keys()) await cache.delete(old);
+      await cache.put(name, new Response(packed));
+    },
+    drop: () => cache.delete(name),
+  };
+};
+
 /** The addresses of what this worker loaded. */
 export const loaded = () => performance.getEntriesByType("resource").map(({ name }) => name);

@@ -1,6 +1,6 @@
 // @ts-check
 // PostgreSQL in a module worker: a statement that never ends does not hold the page up.
-import { counted, limitMemory, loaded, needWebAssembly, unpack } from "./memory.js";
+import { counted, limitMemory, loaded, needWebAssembly, shelf } from "./memory.js";
 import { ready, start } from "./postgres.js";
 
 const here = new URL(".", import.meta.url).href;
@@ -22,33 +22,22 @@ const file = async (path) => {
  * @param {any} module @param {(name: string) => Promise<ReadableStream>} files @param {string} name
  */
 const open = async (module, files, name) => {
-  // A browser keeps it on https and localhost only; where anything about it fails, another is made.
-  const store = await self.caches?.open("firedrill-postgres").catch(() => undefined);
-  const kept = await store?.match(name).catch(() => undefined);
-  if (store && kept?.body) {
+  const kept = await shelf("firedrill-postgres", name);
+  const archive = await kept?.get();
+  // Where anything about it fails, another is made.
+  if (kept && archive) {
     try {
-      const db = await start(module, files, unpack(kept.body, "application/x-tar").blob());
+      const db = await start(module, files, archive.blob());
       Object.assign(self, { fromKept: true }); // for tests
       return db;
     } catch {
-      await store.delete(name);
+      await kept.drop();
     }
   }
   const db = await start(module, files);
-  if (store) {
-    const archive = await db.dumpDataDir("none"); // before a statement of the reader's
-    keep(archive, store, name).catch(() => {});
-  }
+  // Before a statement of the reader's.
+  if (kept) kept.put(await db.dumpDataDir("none")).catch(() => {});
   return db;
-};
-
-/** Keep an empty database for the next start; the older ones go.
- * @param {Blob} archive @param {Cache} store @param {string} name
- */
-const keep = async (archive, store, name) => {
-  const packed = await new Response(archive.stream().pipeThrough(new CompressionStream("gzip"))).blob();
-  for (const old of await store.keys()) await store.delete(old);
-  await store.put(name, new Response(packed));
 };
 
 const begin = async () => {

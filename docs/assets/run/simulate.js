@@ -1,6 +1,6 @@
 // @ts-check
 // The sliders of a simulation: each move runs its Python again and shows what that draws.
-import { load } from "./card.js";
+import { button, load, status } from "./card.js";
 import { run, stop } from "./engine.js";
 
 /** So long a slider must rest before Python runs, in ms. */
@@ -18,9 +18,7 @@ export const open = async (place) => {
   const address = place.dataset.fdSim ?? "";
   const { sliders, ...job } = JSON.parse(await load(address));
 
-  const state = document.createElement("p");
-  state.className = "fd-run__state";
-  state.setAttribute("role", "status");
+  const state = status();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let rest;
   let busy = false;
@@ -88,11 +86,7 @@ export const open = async (place) => {
     if (again) draw();
   };
 
-  const start = document.createElement("button");
-  start.type = "button";
-  start.className = "fd-run__button";
-  start.textContent = "Start values";
-  start.addEventListener("click", () => {
+  const start = button("Start values", () => {
     for (const { reset } of fields) reset();
     soon();
   });

@@ -1,6 +1,6 @@
 // @ts-check
 // Python in a module worker: a program that loops for ever does not hold the page up.
-import { counted, limitMemory, loaded, needWebAssembly, unpack } from "./memory.js";
+import { counted, limitMemory, loaded, needWebAssembly, shelf, unpack } from "./memory.js";
 import { blocking, options, ready } from "./python.js";
 
 const here = new URL(".", import.meta.url).href;
@@ -80,35 +80,27 @@ const start = async () => {
   ]);
   const { loadPyodide } = await import(`${here}${kit.pyodide}pyodide.mjs`);
   const given = options(kit, here);
-  const name = `${here}snapshot-${kit.key}`;
-  // A browser keeps it on https and localhost only; where anything about it fails, Python starts anew.
-  const store = await self.caches?.open("firedrill-python").catch(() => undefined);
-  const kept = await store?.match(name).catch(() => undefined);
-  if (store && kept?.body) {
+  const kept = await shelf("firedrill-python", `${here}snapshot-${kit.key}-${blocking()}-${WARM.length}`);
+  const memory = await kept?.get();
+  // Where anything about it fails, Python starts anew.
+  if (kept && memory) {
     try {
-      const memory = await new Response(kept.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
-      const py = await loadPyodide({ ...given, _loadSnapshot: new Uint8Array(memory) });
+      const py = await loadPyodide({ ...given, _loadSnapshot: new Uint8Array(await memory.arrayBuffer()) });
       py.runPython("import random; random.seed()"); // the snapshot's generator had its seed already
       Object.assign(self, { fromSnapshot: true }); // for tests
       return ready(py, glue, write, begun);
     } catch {
-      await store.delete(name);
+      await kept.drop();
     }
   }
-  const py = await loadPyodide({ ...given, _makeSnapshot: !!store });
-  if (store) keep(py, store, name).catch(() => {});
+  const py = await loadPyodide({ ...given, _makeSnapshot: !!kept });
+  try {
+    if (kept) py.runPython(WARM);
+    kept?.put(new Blob([py.makeMemorySnapshot()])).catch(() => {});
+  } catch {
+    // the next start is as slow as this one
+  }
   return ready(py, glue, write, begun);
-};
-
-/** Keep the memory of a fresh start for the next page; the older ones go.
- * @param {any} py @param {Cache} store @param {string} name
- */
-const keep = async (py, store, name) => {
-  py.runPython(WARM);
-  const memory = new Blob([py.makeMemorySnapshot()]);
-  const packed = await new Response(memory.stream().pipeThrough(new CompressionStream("gzip"))).blob();
-  for (const old of await store.keys()) await store.delete(old);
-  await store.put(name, new Response(packed));
 };
 
 watchFiles();
