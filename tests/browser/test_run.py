@@ -290,6 +290,34 @@ def test_a_later_page_starts_from_the_memory_of_an_earlier_one(
     assert page.evaluate("navigator.serviceWorker.getRegistrations()") == []
 
 
+def test_a_closed_tab_takes_its_program_with_it(
+    strict: Site, profile: BrowserContext, browser: Chromium
+) -> None:
+    """A loop without end is gone with its page; another page of the same reader runs."""
+    pages = [profile.new_page(), profile.new_page()]
+    for page in pages:
+        page.goto(strict.url + PAGE)
+    closed = Card(pages[0], "gcra.py")
+    closed.press("Edit")
+    closed.insert("while True:\n    pass\n")
+    closed.at.get_by_role("button", name="Run", exact=True).click()
+    closed.at.get_by_text("Running…").wait_for(timeout=START_MS)
+    assert Card(pages[1], "gcra.py").press("Run").startswith("Finished: ")
+    session = browser.browser.new_browser_cdp_session()
+
+    def workers() -> int:
+        told = session.send("Target.getTargets", {"filter": [{"type": "worker"}]})
+        return sum(one["url"].endswith(f"{OURS}worker.js") for one in told["targetInfos"])
+
+    assert workers() == 2
+    pages[0].close()
+    while workers() > 1:
+        pages[1].wait_for_timeout(20)
+    assert Card(pages[1], "gcra.py").press("Run").startswith("Finished: ")
+    session.detach()
+    pages[1].close()
+
+
 def test_webassembly_forbidden_or_absent_and_a_folder_on_disk_are_told(
     site: Site, browser: Chromium
 ) -> None:
