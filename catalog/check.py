@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog import cards, contracts
+from catalog import cards, contracts, exercise
 from catalog.expand import read_context
 from catalog.load import load, slug
 from catalog.markdown import Document, Heading, anchors, fences, prose, read_document, sections
@@ -92,6 +92,7 @@ def _pages(catalog: Catalog, root: Path, status: Status) -> Iterator[Problem]:
             document, _ = read_document(root, scenario.page)
             if document is not None:
                 yield from _scenario(catalog, scenario, document)
+                yield from _exercise(root, scenario, document)
                 yield from _blanks(root, scenario, document)
     for question in catalog.questions:
         if question.status is status and question.page is not None:
@@ -147,6 +148,17 @@ def _self_checks(scenario: Scenario, document: Document) -> Iterator[Problem]:
             what = f"the answer to {check.q!r} has {words} words"
             mend = f"cut it to {cards.MOST_WORDS}: it is the back of a card"
             yield Problem(document.path, line, what, mend)
+
+
+def _exercise(root: Path, scenario: Scenario, document: Document) -> Iterator[Problem]:
+    """Check that a page whose code runs in it has something to break."""
+    folder = exercise.folder(scenario.python_name)
+    runs = next((one.path for one in scenario.snippets if one.browser), None)
+    if runs and not (root / folder).is_dir():
+        line = next((one.line for one in document.headings() if one.text == "Check yourself"), 1)
+        what = f"{runs} runs in the page, and the page has no exercise"
+        mend = f"write {folder}/ with {', '.join(exercise.PARTS)}, as CONTRIBUTING.md says"
+        yield Problem(document.path, line, what, mend)
 
 
 def _directives(document: Document) -> Iterator[Problem]:
@@ -284,9 +296,11 @@ def _blanks(root: Path, scenario: Scenario, document: Document) -> Iterator[Prob
     files = [
         *sorted((root / "snippets" / name).glob("*.py")),
         *sorted((root / "tests" / "scenarios" / name).glob("*.py")),
+        *(root / exercise.folder(name) / part for part in exercise.PARTS),
         *sorted((root / "evidence").glob(f"{name}.py")),
     ]
-    for path in (document.path, *(file.relative_to(root).as_posix() for file in files)):
+    there = (file.relative_to(root).as_posix() for file in files if file.is_file())
+    for path in (document.path, *there):
         yield from _lines_with_blank(path, root)
 
 

@@ -42,6 +42,15 @@ class Exercise:
         return f"{self.folder}/check.py"
 
 
+def folder(scenario: str) -> str:
+    """Give where the exercise of a scenario is: `tests/scenarios/rate_limiting/break_it`.
+
+    Args:
+        scenario: its id in Python, with underscores.
+    """
+    return f"tests/scenarios/{scenario}/break_it"
+
+
 def served(scenario: str) -> str:
     """Give the staged path of an exercise: `assets/run/exercises/rate-limiting.json`."""
     return f"assets/run/exercises/{scenario}.json"
@@ -54,16 +63,16 @@ def read_exercise(root: Path, scenario: str) -> Exercise | None:
         root: root of the repository.
         scenario: its id in Python, with underscores.
     """
-    folder = f"tests/scenarios/{scenario}/break_it"
-    if not (root / folder).is_dir():
+    place = folder(scenario)
+    if not (root / place).is_dir():
         return None
-    missing = tuple(name for name in PARTS if not (root / folder / name).is_file())
+    missing = tuple(name for name in PARTS if not (root / place / name).is_file())
     if missing:
-        return Exercise(folder, "", (), "", None, missing)
-    task, hints = _parts((root / folder / "task.md").read_text(encoding="utf-8"))
-    found = bundle(root, [f"{folder}/start.py", f"{folder}/check.py"])
-    start = (root / folder / "start.py").read_text(encoding="utf-8")
-    return Exercise(folder, task, hints, start, found, ())
+        return Exercise(place, "", (), "", None, missing)
+    task, hints = _parts((root / place / "task.md").read_text(encoding="utf-8"))
+    found = bundle(root, [f"{place}/start.py", f"{place}/check.py"])
+    start = (root / place / "start.py").read_text(encoding="utf-8")
+    return Exercise(place, task, hints, start, found, ())
 
 
 def _parts(text: str) -> tuple[str, tuple[str, ...]]:

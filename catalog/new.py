@@ -12,6 +12,7 @@ from catalog.load import load
 from catalog.model import Catalog, Status
 from catalog.skeleton import (
     BEHAVIOUR,
+    CHECK,
     DRILL,
     EVIDENCE,
     GOOD,
@@ -22,6 +23,9 @@ from catalog.skeleton import (
     QUESTION_ROW,
     ROW,
     RUNBOOK,
+    SOLUTION,
+    START,
+    TASK,
 )
 
 LONGEST = 38  # `q-<id>` is a question's id, and holds at most 40 characters
@@ -114,6 +118,10 @@ def _files(catalog: Catalog, name: str, today: dt.date) -> dict[str, str]:
         f"tests/scenarios/{python}/test_naive_batches.py": NAIVE_BEHAVIOUR,
         f"tests/scenarios/{python}/test_batches.py": BEHAVIOUR,
         f"tests/scenarios/{python}/test_drill.py": DRILL,
+        f"tests/scenarios/{python}/break_it/task.md": TASK,
+        f"tests/scenarios/{python}/break_it/start.py": START,
+        f"tests/scenarios/{python}/break_it/check.py": CHECK,
+        f"tests/scenarios/{python}/break_it/solution.py": SOLUTION,
         f"evidence/{python}.py": EVIDENCE,
     }.items():
         files[path] = Template(template).substitute(words)

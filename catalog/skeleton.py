@@ -395,3 +395,66 @@ def measure(run: Run) -> None:
         arrived = sum(len(batch) for batch in cut(rows, 4))
         run.value(f"rows-{name}", arrived, unit="rows")
 '''
+
+TASK = """\
+`batches` cuts the rows of an import into batches of 100, as it stands above.
+Choose how many rows there are, so that 99 of them never arrive.
+The check then cuts the same rows with the good code.
+FILL: your own failure in place of this one, and what the reader chooses to bring it about.
+
+1. Which batches does the naive code never reach?
+2. How many rows can the last batch hold and still not be full?
+3. FILL: the step that solves it, in words: 199 rows make one full batch, and 99 are left.
+"""
+
+START = '''\
+"""FILL: the question in one line; what stands here does not answer it yet."""
+
+
+def rows() -> int:
+    """Give how many rows the import has."""
+    return 200
+'''
+
+CHECK = '''\
+"""FILL: what the naive code is given, and then the good code."""
+
+from typing import Protocol
+
+from snippets.$python import batches, naive_batches
+
+SIZE = 100
+LOST = 99
+MOST = 100_000
+
+
+class Reader(Protocol):
+    """What the reader writes."""
+
+    def rows(self) -> int:
+        """Give how many rows the import has."""
+
+
+def check(reader: Reader) -> str:
+    """Judge the import; AssertionError says what is missing."""
+    count: object = reader.rows()
+    kind = type(count).__name__
+    assert isinstance(count, int), f"rows() gives {kind} instead of a whole number."
+    assert 0 <= count <= MOST, f"An import has 0 to {MOST:,} rows, not {count:,}."
+    naive = sum(len(batch) for batch in naive_batches.batches(range(count), SIZE))
+    assert count - naive == LOST, f"{count - naive} of {count:,} rows are lost instead of {LOST}."
+    good = sum(len(batch) for batch in batches.batches(range(count), SIZE))
+    return (
+        f"{naive:,} of {count:,} rows arrived, and nothing was said.\\n"
+        f"With the good code {good:,} arrive."
+    )
+'''
+
+SOLUTION = '''\
+"""FILL: why this answers the question."""
+
+
+def rows() -> int:
+    """Give how many rows the import has."""
+    return 199
+'''

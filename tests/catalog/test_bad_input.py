@@ -1,5 +1,6 @@
 """Each fault gets one clear problem, with its place and its mend, and never an exception."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,20 @@ def test_a_fault_in_a_page(filled: Path, fault: str) -> None:
 def test_a_problem_names_the_line_of_the_key(filled: Path) -> None:
     line = edit(filled, PAGE, "aliases: []", "aliasses: []")
     assert one(filled)[1] == line
+
+
+def test_code_that_runs_in_the_page_without_an_exercise(filled: Path) -> None:
+    shutil.rmtree(filled / "tests/scenarios/twenty_second/break_it")
+    path, line, message = one(filled)
+    assert path == PAGE
+    assert (filled / PAGE).read_text().split("\n")[line - 1] == "## Check yourself"
+    assert "twenty_second/batches.py runs in the page, and the page has no exercise" in message
+    assert "break_it/ with task.md, start.py, check.py, solution.py" in message
+    for name in ("batches", "naive_batches"):
+        edit(filled, f"snippets/twenty_second/{name}.py", "browser = true", "browser = false")
+    assert {problem.what for problem in problems(filled)} == {
+        "runs in a browser, and is marked browser = false"
+    }
 
 
 def test_sections_in_the_wrong_order(filled: Path) -> None:

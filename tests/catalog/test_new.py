@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from catalog.check import check, open_in_drafts
+from catalog.exercise import PARTS, folder
 from catalog.load import load
 from catalog.model import Status
 from catalog.new import NewError, create
 from tests.catalog import repository
 from tests.catalog.repository import NAME, PAGE, TODAY
 from tests.site.small import small_repository
+
+BREAK_IT = folder(NAME.replace("-", "_"))
 
 
 def digest(root: Path) -> dict[str, str]:
@@ -45,7 +48,30 @@ def test_the_checker_lists_every_blank_of_a_draft(bare: Path) -> None:
     lines = {(one.path, one.line) for one in listed}
     assert len(lines) == len(listed)
     assert blanks - len(listed) == 2  # the row of the table holds three on one line
-    assert {path for path, _ in lines} >= {PAGE, "snippets/twenty_second/batches.py"}
+    exercise = {f"{BREAK_IT}/{name}" for name in PARTS}
+    assert {path for path, _ in lines} >= {PAGE, "snippets/twenty_second/batches.py"} | exercise
+
+
+JUDGE = f"""
+import sys
+sys.path.insert(0, ".")
+from {BREAK_IT.replace("/", ".")} import check, solution, start
+print(check.check(solution))
+check.check(start)
+"""
+
+
+def test_the_exercise_of_a_skeleton_can_be_done_and_is_not_done_yet(bare: Path) -> None:
+    """With this repository's packages out of reach."""
+    create(bare, NAME, today=TODAY)
+    command = [sys.executable, "-I", "-S", "-B", "-c", JUDGE]
+    done = subprocess.run(command, cwd=bare, check=False, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "100 of 199 rows arrived, and nothing was said.",
+        "With the good code 199 arrive.",
+    ]
+    told = "AssertionError: 0 of 200 rows are lost instead of 99."
+    assert done.stderr.splitlines()[-1] == told
 
 
 def test_one_of_the_21_gets_no_row_and_its_planned_questions(bare: Path) -> None:

@@ -2,7 +2,6 @@
 
 import importlib
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,14 +76,8 @@ def test_a_hint_is_seen_after_the_one_before(folder: Path) -> None:
 
 @pytest.fixture
 def scenario(bare: Path) -> Path:
-    """A repository with a finished scenario and the exercise of rate limiting in it."""
-    root = filled(bare)
-    broken = root / "tests/scenarios/twenty_second/break_it"
-    shutil.copytree(ROOT / "tests/scenarios/rate_limiting/break_it", broken)
-    (root / "snippets/rate_limiting").mkdir()
-    for name in ("naive_fixed_window", "sliding_window_log"):
-        shutil.copy(ROOT / f"snippets/rate_limiting/{name}.py", root / "snippets/rate_limiting")
-    return root
+    """A repository with a finished scenario and its exercise."""
+    return filled(bare)
 
 
 @pytest.mark.parametrize(
