@@ -12,11 +12,17 @@ Python's own library.
 
 import html
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import ModuleType
 
 from catalog.run.picture import Number, Panel, draw, number
+
+BYTES = 12_000
+"""Of a picture, and fewer: it stands in the page."""
+CAPTION = (40, 300)
+"""Characters of a caption before its last full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +77,11 @@ class Table:
 
     Attributes:
         columns: at most four, or it does not fit a phone.
-        rows: as many cells as there are columns.
+        rows: one or more, each of as many cells as there are columns.
 
     Raises:
-        ValueError: a row has another number of cells.
+        ValueError: there are no columns, more than four, or no rows; or a row has another number
+            of cells.
     """
 
     columns: Sequence[str]
@@ -84,6 +91,8 @@ class Table:
         """Refuse a table that is none."""
         if not 1 <= len(self.columns) <= 4:
             raise ValueError(f"a table has 1 to 4 columns, not {len(self.columns)}")
+        if not self.rows:
+            raise ValueError("a table has one row or more, and this one has none")
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row of {len(self.columns)} columns has {len(row)} cells")
@@ -108,13 +117,28 @@ class Outcome:
 
     Attributes:
         panels: the picture, from top to bottom.
-        caption: what it shows, in sentences with its numbers; plain text.
+        caption: what it shows, in sentences with its numbers; plain text on one line, 40 to 300
+            characters and a full stop.
         table: the numbers.
+
+    Raises:
+        ValueError: the caption is too short, too long, or no plain sentence.
     """
 
     panels: Sequence[Panel]
     caption: str
     table: Table
+
+    def __post_init__(self) -> None:
+        """Refuse a caption that does not say what is seen."""
+        low, high = CAPTION
+        found = len(self.caption.removesuffix("."))
+        if not low <= found <= high:
+            mend = f"write {low} to {high} and a full stop"
+            raise ValueError(f"the caption has {found} characters, {mend}: {self.caption!r}")
+        if not re.fullmatch(r"[^<>\n]+\.", self.caption):
+            mend = "write plain sentences on one line, without < and >, and end with a full stop"
+            raise ValueError(f"the caption is no sentence, {mend}: {self.caption!r}")
 
 
 def declared(module: ModuleType) -> tuple[Slider, ...]:
@@ -173,17 +197,23 @@ def show(module: ModuleType, values: Mapping[str, object] | None = None) -> dict
         model and the sliders.
 
     Raises:
-        ValueError: the module is no simulation, or a value is none of its slider's.
+        ValueError: the module is no simulation, a value is none of its slider's, or what it gives
+            does not fit a page.
     """
     given = declared(module)
     chosen = {one.name: one.start for one in given} if values is None else checked(given, values)
     outcome: Outcome = module.simulate(**chosen)
     title = str(module.TITLE)
+    values_told = "; ".join(one.told(chosen[one.name]) for one in given)
+    svg = draw(outcome.panels, title, outcome.caption)
+    if (size := len(svg.encode())) >= BYTES:
+        mend = "draw fewer panels, lines or points"
+        raise ValueError(f"the picture has {size:,} bytes of {BYTES:,}, {mend} ({values_told})")
     return {
-        "svg": draw(outcome.panels, title, outcome.caption),
+        "svg": svg,
         "table": outcome.table.html(),
         "caption": outcome.caption,
-        "values": "; ".join(one.told(chosen[one.name]) for one in given),
+        "values": values_told,
         "title": title,
         "question": str(module.QUESTION),
         "model": str(module.MODEL),

@@ -33,7 +33,8 @@ SLIDERS = (Slider("size", "Size", "rows", 0, 10, 1, start=5),)
 def simulate(size: int) -> Outcome:
     """Draw one bar."""
     bars = Bars("rows", [("a", (size,))])
-    return Outcome([bars], f"It is {size} < 11.", Table(("a",), [(size,)]))
+    caption = f"It is {size} & below 11, as far as one can go."
+    return Outcome([bars], caption, Table(("a",), [(size,)]))
 '''
 
 
@@ -84,6 +85,10 @@ def test_a_value_is_told_with_label_and_unit() -> None:
     assert Slider("n", "Rows", "", 0, 9_000, 1_000, 0).told(9_000) == "Rows: 9,000"
 
 
+def said(size: int) -> str:
+    return f"It is {size} & below 11, as far as one can go."
+
+
 # modules -----------------------------------------------------------------------------------------
 
 
@@ -97,14 +102,14 @@ def module(**changes: object) -> types.ModuleType:
 
 def test_what_is_shown_is_what_simulate_gives() -> None:
     start, other = show(module()), show(module(), {"size": 10})
-    assert (start["caption"], other["caption"]) == ("It is 5 < 11.", "It is 10 < 11.")
+    assert (start["caption"], other["caption"]) == (said(5), said(10))
     assert (start["values"], other["values"]) == ("Size: 5 rows", "Size: 10 rows")
     assert start["table"] == (
         '<table><thead><tr><th scope="col">a</th></tr></thead>'
         "<tbody><tr><td>5</td></tr></tbody></table>"
     )
     assert '<title id="sim-t">A &amp; B</title>' in str(start["svg"])
-    assert "It is 5 &lt; 11." in str(start["svg"])
+    assert "It is 5 &amp; below 11" in str(start["svg"])
     assert start["svg"] != other["svg"]
 
 
@@ -132,13 +137,40 @@ def test_a_table_has_as_many_cells_as_columns_and_fits_a_phone() -> None:
         Table(("a", "b"), [(1,)])
     with pytest.raises(ValueError, match="1 to 4 columns, not 5"):
         Table(tuple("abcde"), [])
+    with pytest.raises(ValueError, match="one row or more, and this one has none"):
+        Table(("a",), [])
     assert "<td>a &lt; b</td><td>1.5</td>" in Table(("a", "b"), [("a < b", 1.5)]).html()
 
 
 def test_an_outcome_is_drawn_with_its_caption_as_description() -> None:
-    given = Outcome([Bars("t", [("a", (1,))])], "Said.", Table(("a",), []))
+    caption = f"{'x' * 300}."
+    given = Outcome([Bars("t", [("a", (1,))])], caption, Table(("a",), [(1,)]))
     made = module(simulate=lambda size: given)  # noqa: ARG005 - a slider's name
-    assert '<desc id="sim-d">Said.</desc>' in str(show(made)["svg"])
+    assert f'<desc id="sim-d">{caption}</desc>' in str(show(made)["svg"])
+
+
+@pytest.mark.parametrize(
+    ("caption", "told"),
+    [
+        (f"{'x' * 39}.", "the caption has 39 characters, write 40 to 300 and a full stop: 'xx"),
+        (f"{'x' * 301}.", "the caption has 301 characters"),
+        ("x" * 41, "the caption is no sentence, write plain sentences on one line"),
+        (f"{'x' * 40}\nx.", "no sentence"),
+        (f"{'x' * 40}<b>.", "without < and >"),
+    ],
+)
+def test_a_caption_that_says_too_little_or_too_much_is_refused(caption: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Outcome([], caption, Table(("a",), [(1,)]))
+
+
+def test_a_picture_that_is_too_large_for_a_page_is_refused_with_its_values() -> None:
+    bars = [Bars(f"t{number}", [("a", (1,))]) for number in range(99)]
+    given = Outcome(bars, said(5), Table(("a",), [(1,)]))
+    made = module(simulate=lambda size: given)  # noqa: ARG005 - a slider's name
+    told = r"the picture has \d\d,\d{3} bytes of 12,000, draw fewer .* \(Size: 5 rows\)"
+    with pytest.raises(ValueError, match=told):
+        show(made)
 
 
 # pages -------------------------------------------------------------------------------------------
@@ -182,7 +214,7 @@ def test_a_simulation_closes_what_fails_complete_without_a_script(scenario: Path
     shown = show(module())
     for part in ("svg", "table", "values"):
         assert str(shown[part]) in html
-    assert "<figcaption>It is 5 &lt; 11.</figcaption>" in html
+    assert f"<figcaption>{said(5).replace('&', '&amp;')}</figcaption>" in html
     assert 'data-fd-sim="../../assets/run/simulations/twenty-second.json"' in html
     assert "<small>All of it.</small>" in lines
     assert "assets/run/start.js" in "\n".join(lines)
@@ -208,8 +240,15 @@ def test_a_page_without_a_simulation_is_as_it_was(scenario: Path) -> None:
     [
         ("TITLE =", "import psycopg\nTITLE =", "1: imports psycopg, which a page lacks"),
         ("def simulate", "def 1simulate", "12: is no Python: invalid decimal literal"),
-        ("    return", "    1 / 0\n    return", "15: fails: ZeroDivisionError: division by zero"),
+        ("    return", "    1 / 0\n    return", "16: fails: ZeroDivisionError: division by zero"),
         ("QUESTION", "ANSWER", "1: fails: ValueError: a simulation says its QUESTION"),
+        (", as far", "!\\n as far", "16: fails: ValueError: the caption is no sentence, write"),
+        (
+            '("a",), [',
+            'tuple("abcde"), [',
+            "16: fails: ValueError: a table has 1 to 4",
+        ),
+        ("[bars]", "[bars] * 99", "1: fails: ValueError: the picture has"),
         ("TITLE =", "import snippets.none\nTITLE =", "6: fails: ModuleNotFoundError: No module"),
     ],
 )

@@ -9,13 +9,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from catalog.run.sliders import declared, show
+from catalog.run.sliders import BYTES, declared, show
 from catalog.simulation import read_simulation
 from tests.catalog.repository import ROOT
 
 FILES = sorted((ROOT / "tests" / "scenarios").glob("*/simulation.py"))
-BYTES = 12_000
-"""Of a picture: it stands in the page."""
 
 
 def load(file: Path) -> ModuleType:
