@@ -157,6 +157,30 @@ def test_a_slider_moves_picture_table_and_caption(opened: Sliders) -> None:
     assert opened.differs() == []
 
 
+def test_each_slider_of_each_page_moves_what_is_shown(site: Site, browser: Chromium) -> None:
+    """To its far end; a later page starts Python from what the first one kept."""
+    asked: list[str] = []
+    complaints: list[str] = []
+    with serve(site.folder, policy(site)) as strict, browser.context() as context:
+        context.on("request", lambda request: asked.append(request.url))
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        for path, module in with_simulation(site).items():
+            page.goto(strict.url + path)
+            sliders = Sliders(page, module)
+            sliders.open()
+            assert sliders.differs() == [], path
+            for one in declared(module):
+                key, end = ("Home", one.low) if one.start == one.high else ("End", one.high)
+                before = sliders.at.locator(".fd-sim__values").inner_text()
+                sliders.press(one.label, key, **{one.name: end})
+                assert sliders.differs() == [], (path, one.name)
+                assert sliders.at.locator(".fd-sim__values").inner_text() != before
+        assert [url for url in asked if not url.startswith((strict.url, "data:"))] == []
+    assert complaints == []
+
+
 def test_sliders_are_for_everybody(opened: Sliders) -> None:
     """Names, values, targets of 44 px; 320 px; both palettes; axe."""
     page, given = opened.page, declared(opened.module)

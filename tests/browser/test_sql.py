@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page
 
-from catalog.sql import EXPLAIN, SIZE, UNPACKED, read_sql, served
+from catalog.load import load
+from catalog.model import Status
+from catalog.sql import EXPLAIN, SIZE, UNPACKED, Sql, read_sql, scenarios, served
 from lab.plans import pages, shape
 from tests.browser.driver import DESK, NARROW, PALETTES, Chromium, choose, overflow
 from tests.browser.site import ROOT, Site, serve
@@ -16,12 +18,19 @@ from tests.browser.test_run import SPOIL, START_MS, STOP, Card, policy
 
 SCENARIO = "large-datasets"
 PAGE = f"scenarios/{SCENARIO}/"
-SQL = read_sql(ROOT, SCENARIO.replace("-", "_"))
+WRITTEN = {one.id for one in load(ROOT)[0].scenarios if one.status is Status.COMPLETE}
+EVERY = [one for one in scenarios(ROOT) if one in WRITTEN]
 OURS = "assets/run/"
 KEPT = (
     "() => caches.open('firedrill-postgres').then(store => store.keys()).then(kept => kept.length)"
 )
 FOREVER = "WITH RECURSIVE forever AS (SELECT 1 UNION ALL SELECT 1 FROM forever)\nTABLE forever;\n"
+
+
+def sql_of(scenario: str) -> Sql:
+    found = read_sql(ROOT, scenario.replace("-", "_"))
+    assert found is not None
+    return found
 
 
 class Step(Card):
@@ -56,6 +65,7 @@ class Reader:
     """A reader on the page; it complains about nothing."""
 
     page: Page
+    scenario: str
     url: str
     before: list[str]
     """What was loaded of ours before the first press."""
@@ -79,8 +89,9 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader(site: Site, browser: Chromium) -> Iterator[Reader]:
+def reader(site: Site, browser: Chromium, request: pytest.FixtureRequest) -> Iterator[Reader]:
     """One page for all that a reader does on it, under the strict policy."""
+    scenario: str = getattr(request, "param", SCENARIO)
     complaints: list[str] = []
     asked: list[str] = []
     with (
@@ -91,39 +102,54 @@ def reader(site: Site, browser: Chromium) -> Iterator[Reader]:
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(strict.url + PAGE)
+        page.goto(f"{strict.url}scenarios/{scenario}/")
         page.wait_for_load_state("networkidle")
         before = [url.partition(OURS)[2] for url in asked if OURS in url]
-        yield Reader(page, strict.url, before, asked)
+        yield Reader(page, scenario, strict.url, before, asked)
     assert complaints == []
 
 
+ON_ONE_PAGE = pytest.mark.parametrize("reader", [SCENARIO], indirect=True)
+
+
+@pytest.mark.parametrize("reader", EVERY, indirect=True)
 def test_every_step_runs_and_shows_the_plan_that_a_server_gave(reader: Reader) -> None:
-    assert SQL is not None
+    sql = sql_of(reader.scenario)
     if not any("postgres" in url for url in reader.asked):  # nothing was pressed yet
         assert f"{SIZE}, {UNPACKED} unpacked" in reader.told
     reader.reset()
-    read = []
-    for step in SQL.steps:
+    for step in sql.steps:
         at = reader.step(step.name)
         assert re.fullmatch(r"Finished: [A-Z]+ ?[A-Z\d]*\.", at.press("Run")), step
         if not step.explained:
             assert at.at.get_by_role("button", name="Explain", exact=True).count() == 0
             continue
-        head, *rows = at.rows()
-        assert head == ["id", "customer", "created_at"]
-        read.append(rows)
-        here, there = at.plan(), SQL.plans[step.name]
+        here, there = at.plan(), sql.plans[step.name]
         assert shape(here) == shape(there)
         assert pages(here) == pytest.approx(pages(there), rel=0.1)
         assert EXPLAIN in at.output()
         assert at.at.get_by_role("status").inner_text() == "Finished: the plan."
-    assert read == [read[0]] * len(SQL.plans)
-    assert read[0][0] == ["10000", "customer 0", "2026-01-01 00:04:10+00"]
-    major = SQL.postgres.split(".")[0]
+    major = sql.postgres.split(".")[0]
     assert re.match(rf"PostgreSQL {major}\.\d+ \(PGlite ", reader.told)
+    assert [url for url in reader.asked if not url.startswith((reader.url, "data:"))] == []
 
 
+@ON_ONE_PAGE
+def test_every_way_to_a_page_of_rows_gives_the_same_rows(reader: Reader) -> None:
+    reader.reset()
+    read = []
+    for step in sql_of(SCENARIO).steps:
+        at = reader.step(step.name)
+        at.press("Run")
+        if step.explained:
+            head, *rows = at.rows()
+            assert head == ["id", "customer", "created_at"]
+            read.append(rows)
+    assert read == [read[0]] * len(sql_of(SCENARIO).plans)
+    assert read[0][0] == ["10000", "customer 0", "2026-01-01 00:04:10+00"]
+
+
+@ON_ONE_PAGE
 def test_nothing_is_loaded_before_a_press_and_nothing_from_elsewhere(reader: Reader) -> None:
     own = {"run.css", "start.js", "run.js", "sql.js", "card.js", "engine.js"}
     assert set(reader.before) == own
@@ -136,6 +162,7 @@ def test_nothing_is_loaded_before_a_press_and_nothing_from_elsewhere(reader: Rea
     assert [url for url in reader.asked if not url.startswith((reader.url, "data:"))] == []
 
 
+@ON_ONE_PAGE
 def test_edit_and_err(reader: Reader) -> None:
     """PostgreSQL's own words, the place marked below and in the editor; Reset brings the text."""
     step = reader.step("5_keyset_indexed")
@@ -159,12 +186,12 @@ def test_edit_and_err(reader: Reader) -> None:
     assert step.press("Copy") == "Copied as edited."
     step.press("Reset")
     step.press("Copy")
-    assert SQL is not None
-    texts = {one.name: one.sql for one in SQL.steps}
+    texts = {one.name: one.sql for one in sql_of(SCENARIO).steps}
     copied = reader.page.evaluate("navigator.clipboard.readText()")
     assert copied == texts["5_keyset_indexed"]
 
 
+@ON_ONE_PAGE
 def test_stop_reset_and_the_limits(reader: Reader) -> None:
     """A statement without end, too many rows, two at once: the page lives and says why."""
     step, other = reader.step("3_index"), reader.step("4_offset_indexed")
@@ -202,6 +229,7 @@ def test_stop_reset_and_the_limits(reader: Reader) -> None:
     assert worker.evaluate("self.fromKept") is None, "it made another"
 
 
+@ON_ONE_PAGE
 def test_by_keyboard_alone(reader: Reader) -> None:
     """Tab reaches each button and leaves the editor; the focus returns to what was pressed."""
     step, page = reader.step("2_keyset"), reader.page
@@ -222,6 +250,7 @@ def test_by_keyboard_alone(reader: Reader) -> None:
     step.press("Reset")
 
 
+@ON_ONE_PAGE
 def test_axe_finds_no_barrier_and_targets_are_large(reader: Reader) -> None:
     """Table, plan, error and editor, in both palettes; 44 px, and no sideways scroll at 320 px."""
     page = reader.page
@@ -277,14 +306,17 @@ def test_webassembly_forbidden_or_absent_and_a_blocked_file_are_told(
 
 
 def test_without_a_script_the_sql_and_its_plans_are_read(site: Site, browser: Chromium) -> None:
-    assert SQL is not None
+    offering = [path for path in site.scenario_pages() if "data-fd-sql=" in site.html(path)]
+    assert sorted(offering) == sorted(f"scenarios/{one}/" for one in EVERY)
     with browser.context(java_script_enabled=False) as context:
         page = context.new_page()
-        page.goto(site.url + PAGE)
-        assert page.locator(".fd-run[data-fd-sql]:visible").count() == 0
-        listed = [one.strip() for one in page.locator(".highlight code").all_text_contents()]
-        for step in SQL.steps:
-            assert step.sql.strip() in listed
-        for plan in SQL.plans.values():
-            assert plan in listed
-    assert (site.folder / served(SCENARIO)).read_bytes() == SQL.json()
+        for scenario in EVERY:
+            sql = sql_of(scenario)
+            page.goto(f"{site.url}scenarios/{scenario}/")
+            assert page.locator(".fd-run[data-fd-sql]:visible").count() == 0
+            listed = [one.strip() for one in page.locator(".highlight code").all_text_contents()]
+            for step in sql.steps:
+                assert step.sql.strip() in listed
+            for plan in sql.plans.values():
+                assert plan in listed
+            assert (site.folder / served(scenario)).read_bytes() == sql.json()
