@@ -10,6 +10,7 @@ const { pglite } = JSON.parse(readFileSync(`${kit}/postgres.json`, "utf8"));
 const module = await import(`${kit}/${pglite}index.js`);
 const db = await start(module, async (name) => new Blob([readFileSync(`${kit}/${pglite}${name}`)]).stream());
 const perform = ready(db, module.protocol);
+await perform({}, () => {}); // as the worker of a page does
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
   const stages = [];

@@ -123,6 +123,34 @@ def test_an_answer_has_bounds(postgres: Postgres) -> None:
     assert postgres.run("SELECT 1")["error"] is None
 
 
+def test_an_encoding_or_a_character_that_cannot_be_had_is_told(postgres: Postgres) -> None:
+    """In PostgreSQL's words where it has any, and the session lives."""
+    for change in ("SET client_encoding TO 'LATIN1'", "SET NAMES 'LATIN1'"):
+        assert postgres.run(f"{change}; SELECT 'é'")["error"] == {
+            "type": "ERROR 0A000",
+            "line": 0,
+            "text": (
+                'ERROR:  invalid value for parameter "client_encoding": "LATIN1"\n'
+                "DETAIL:  Conversion between LATIN1 and UTF8 is not supported.\n"
+            ),
+        }
+    for call in (r"convert_from('\x41', 'SJIS')", "convert_to('é', 'WIN1252')"):
+        answer = postgres.run(f"SELECT {call}")
+        assert answer["error"]["type"] == "ERROR 42883"
+        assert "default conversion function for encoding" in answer["error"]["text"]
+    for encoding in ("SQL_ASCII", "UTF8"):
+        _, result = postgres.run(f"SET client_encoding = '{encoding}'; SELECT 'é€'")["results"]
+        assert result["rows"] == [["é€"]]
+    answer = postgres.run("SELECT 'é😀',\n  'é\0' AS x; SELECT 1", "EXPLAIN (ANALYZE)\n")
+    assert answer["results"] == []
+    assert answer["error"] == {
+        "type": "ERROR 08P01",
+        "line": 0,
+        "text": "ERROR:  invalid message format\nDETAIL:  It holds a NUL character.\n",
+    }
+    assert postgres.run("SELECT 1")["error"] is None
+
+
 def test_what_a_session_can_be_left_in(postgres: Postgres) -> None:
     """An open transaction is told, a failed one too; COPY finds no input and gives its lines."""
     assert postgres.run("BEGIN; CREATE TABLE t (a int, b text)")["state"] == "T"

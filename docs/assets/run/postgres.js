@@ -10,7 +10,7 @@ const NOTICES = 20;
 const RESULTS = 50;
 const MESSAGE = 4000;
 /** What an error may name besides its message, as psql calls it. */
-const MORE = [["detail", "DETAIL"], ["hint", "HINT"], ["internalQuery", "QUERY"], ["where", "CONTEXT"]];
+const MORE = { detail: "DETAIL", hint: "HINT", internalQuery: "QUERY", where: "CONTEXT" };
 
 /** What one statement gave: its command tag, and rows of text or null where it has any.
  * @typedef {{tag: string, fields: string[], rows: (string | null)[][], count: number}} Result */
@@ -44,13 +44,14 @@ const told = (error, text, skip) => {
   let said = `${error.severity}:  ${cut(error.message, MESSAGE)}\n`;
   let line = 0;
   if (error.position) {
-    const before = [...text].slice(skip, Math.max(skip, error.position - 1)).join("");
-    line = before.split("\n").length;
-    const column = [...before.slice(before.lastIndexOf("\n") + 1)].length;
+    const before = [...text].slice(skip, Math.max(skip, error.position - 1)).join("").split("\n");
+    line = before.length;
     const head = `LINE ${line}: `;
-    said += `${head}${text.slice(skip).split("\n")[line - 1]}\n${" ".repeat(head.length + column)}^\n`;
+    const column = [...head + before[line - 1]].length;
+    said += `${head}${text.slice(skip).split("\n")[line - 1]}\n${" ".repeat(column)}^\n`;
   }
-  for (const [name, label] of MORE) if (error[name]) said += `${label}:  ${cut(error[name], MESSAGE)}\n`;
+  if (text.includes("\0")) said += "DETAIL:  It holds a NUL character.\n";
+  for (const name in MORE) if (error[name]) said += `${MORE[name]}:  ${cut(error[name], MESSAGE)}\n`;
   return { type: `${error.severity} ${error.code}`, line, text: said };
 };
 
@@ -107,7 +108,8 @@ export const ready = (db, { Parser, serialize }) => {
 
   let made = "";
   return async ({ setup, explain, sql }, stage) => {
-    if (sql === undefined) return send("SELECT version()");
+    // To convert to another encoding ends PGlite; where it cannot, PostgreSQL says so and lives.
+    if (sql === undefined) return send("SELECT version(); DELETE FROM pg_conversion");
     if (made !== setup) {
       stage("Making the data…");
       const result = await send(setup);
