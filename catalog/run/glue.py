@@ -480,6 +480,10 @@ def _maybe(name: str) -> Any | None:  # noqa: ANN401 - a module
 def check(path: str, checker: str, memory: int) -> Report:
     """Judge the reader's file by the `check` of another one.
 
+    What the check imports from ROOT are copies of its own: whoever changes the class of a snippet
+    instead of finding what breaks it changes another one. It guards against a shortcut, not against
+    a program that looks for those copies.
+
     Args:
         path: the reader's file, relative to ROOT.
         checker: the file that judges: its `check` takes the reader's module, raises AssertionError
@@ -492,8 +496,8 @@ def check(path: str, checker: str, memory: int) -> Report:
     before = sys.path[:]
     sys.path.insert(0, str(ROOT))
     try:
-        judge = importlib.import_module(_module(checker)).check
-        told = judge(importlib.import_module(_module(path)))
+        answer = importlib.import_module(_module(path))
+        told = _apart(checker).check(answer)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the reader is told
         where = traceback.extract_tb(error.__traceback__)[-1].filename
         if isinstance(error, AssertionError) and where != str(ROOT / path):
@@ -503,6 +507,31 @@ def check(path: str, checker: str, memory: int) -> Report:
         sys.path[:] = before
         flush()
     return {"solved": True, "text": f"{told}\n"}
+
+
+def _apart(path: str) -> ModuleType:
+    """Import a file, with all that it imports from ROOT anew and for itself alone."""
+    others = _from_root()
+    for name in others:
+        del sys.modules[name]
+    try:
+        return importlib.import_module(_module(path))
+    finally:
+        for name in _from_root():
+            del sys.modules[name]
+        sys.modules.update(others)
+
+
+def _from_root() -> dict[str, ModuleType]:
+    """Give what was imported from ROOT, folders without an `__init__.py` included."""
+    return {
+        name: module
+        for name, module in sys.modules.items()
+        if any(
+            str(place).startswith(f"{ROOT}/")
+            for place in (getattr(module, "__file__", None), *getattr(module, "__path__", ()))
+        )
+    }
 
 
 # a simulation ------------------------------------------------------------------------------------

@@ -187,6 +187,33 @@ def test_an_exercise_is_judged(reader: Path, text: str, report: glue.Report) -> 
     assert glue.check("x.py", "judge/check.py", 512) == report
 
 
+SHORTCUTS = {
+    "nothing": "",
+    "the class": "limiter.Limiter.allow = lambda self: True\n",
+    "the name": "limiter.Limiter = type('Limiter', (), {'allow': lambda self: True})\n",
+    "the class, later": (
+        "def answer():\n    import taught.limiter as again\n"
+        "    again.Limiter.allow = lambda self: True\n    return 199\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("how", SHORTCUTS)
+def test_a_check_runs_the_code_as_it_was(reader: Path, how: str) -> None:
+    """Whatever the reader's file makes of its own copy of it, in a folder that is no package."""
+    del reader
+    limiter = "class Limiter:\n    def allow(self):\n        return False\n"
+    check = (
+        "from taught.limiter import Limiter\n\n\ndef check(m):\n"
+        "    m.answer()\n    assert Limiter().allow(), 'It refuses.'\n"
+    )
+    text = f"from taught import limiter\ndef answer(): pass\n{SHORTCUTS[how]}"
+    glue.place({"x.py": text, "taught/limiter.py": limiter, "judge/check.py": check})
+    for _ in range(2):
+        report = glue.check("x.py", "judge/check.py", 512)
+        assert report == {"solved": False, "text": "It refuses.\n"}
+
+
 def test_an_exercise_that_raises_is_told_where(reader: Path) -> None:
     del reader
     glue.place({"x.py": "N = 1\nN / 0\n", "judge/check.py": CHECKER})

@@ -146,6 +146,31 @@ def judged_by(page: Python) -> dict[str, tuple[bool, bool]]:
     return found
 
 
+SHORTCUT = """\
+from snippets.rate_limiting import naive_fixed_window
+
+
+def arrivals() -> list[float]:
+    import snippets.rate_limiting.naive_fixed_window as again
+
+    again.NaiveFixedWindow.allow = lambda *_: True
+    return [number / 4 for number in range(199)]
+
+
+naive_fixed_window.NaiveFixedWindow.allow = lambda *_: True
+"""
+
+
+def told_of_a_shortcut(page: Python) -> str:
+    """What an exercise says of an answer that replaces the naive code itself."""
+    exercise = read_exercise(ROOT, "rate_limiting")
+    assert exercise is not None
+    assert exercise.bundle is not None
+    job = json.loads(exercise.bundle.json(checker=exercise.checker))
+    job["files"][job["path"]] = SHORTCUT
+    return str(page(kind="check", **job)["text"])
+
+
 def drawn_otherwise(page: Python) -> list[str]:
     """Simulations that show another byte in a page than at build, in one of three settings.
 
@@ -251,6 +276,7 @@ def test_without_stack_switching_a_page_does_as_much_as_it_can() -> None:
         judged = judged_by(page)
         assert judged == dict.fromkeys(judged, (False, True))
         assert judged
+        assert told_of_a_shortcut(page) == "100 of 199 passed, within 49.5 s.\n"
         assert drawn_otherwise(page) == []
         both = "import sys\nprint('a')\nprint('b', file=sys.stderr)\n"
         answer = page(kind="run", path="x.py", files={"x.py": both})
