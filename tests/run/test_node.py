@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -93,13 +94,13 @@ def python(blocking: bool) -> Iterator[Python]:
 
 
 @cache
-def natively() -> dict[str, tuple[object, str]]:
+def natively() -> dict[str, tuple[object, str, str]]:
     """What each marked file prints under the Python of this environment; each its own process."""
-    found: dict[str, tuple[object, str]] = {}
+    found: dict[str, tuple[object, str, str]] = {}
     for snippet in SNIPPETS:
         command = [sys.executable, str(ROOT / snippet.path)]
         done = subprocess.run(command, capture_output=True, check=True)
-        found[snippet.path] = (None, done.stdout.decode())
+        found[snippet.path] = (None, done.stdout.decode(), done.stderr.decode())
     return found
 
 
@@ -109,13 +110,13 @@ def offered(snippet: Snippet) -> Bundle | None:
     return None if found is None or found.missing else found
 
 
-def printed_by(page: Python) -> dict[str, tuple[object, str]]:
-    """What each marked file prints in a page, and its error."""
+def printed_by(page: Python) -> dict[str, tuple[object, str, str]]:
+    """What each marked file prints in a page on both streams, and its error."""
     found = {}
     for snippet in SNIPPETS:
         job = {"packages": sorted(wanted(snippet.text)), "files": {snippet.path: snippet.stripped}}
         answer = page(kind="run", path=snippet.path, **job)
-        found[snippet.path] = (answer["error"], answer["out"])
+        found[snippet.path] = (answer["error"], answer["out"], answer["err"])
     return found
 
 
@@ -231,6 +232,44 @@ REFILL = FILL.replace('f"f{number}"', '"f"') + "print('fine')\n"
 WAIT = "import time\ntime.sleep(0.2)\nprint('next')\n"
 
 
+SPEAKING = """\
+import asyncio, logging, sys, traceback
+logging.basicConfig(format="%(levelname)s %(message)s")
+def fail():
+    raise ExceptionGroup("both", [KeyError("é"), ValueError(1)])
+async def main():
+    logging.warning("slow")
+    sys.stderr.write("half ")
+    print("a line", file=sys.stderr)
+    try:
+        fail()
+    except* KeyError:
+        traceback.print_exc()
+    except* ValueError as group:
+        traceback.print_exception(group, limit=0)
+if __name__ == "__main__":
+    print("said")
+    asyncio.run(main())
+"""
+
+
+def said_to_stderr(page: Python) -> tuple[list[str], list[str]]:
+    """Lines of a program that complains and goes on: in a page, and under CPython."""
+    answer = page(kind="run", path="x.py", files={"x.py": SPEAKING})
+    assert (answer["error"], answer["out"]) == (None, "said\n")
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "x.py").write_text(SPEAKING, encoding="utf-8")
+        command = [sys.executable, "-X", "utf8", "x.py"]
+        done = subprocess.run(command, cwd=name, capture_output=True, check=True)
+    return unplaced(answer["err"]), unplaced(done.stderr.decode())
+
+
+def unplaced(text: str) -> list[str]:
+    """Lines of what was said, without the folder of a file; marks below a line of code go."""
+    lines = re.sub(r'File "[^"]*x\.py"', 'File "x.py"', text).splitlines()
+    return [line for line in lines if set(line) - set(" |~^")]
+
+
 def left_by_an_earlier_run(page: Python) -> list[str]:
     """What a program left to the next ones, told by what they print; and a closed stream."""
     printed = []
@@ -260,6 +299,9 @@ def test_with_stack_switching_a_page_does_what_cpython_does() -> None:
     with python(blocking=True) as page:
         assert page.hello["blocking"] is True
         assert printed_by(page) == natively()
+        here, there = said_to_stderr(page)
+        assert here == there
+        assert here[0] == "WARNING slow"
         tested = outcomes_of(page, blocks=True)
         assert all_well(tested), tested
         assert drawn_otherwise(page) == []
@@ -271,6 +313,9 @@ def test_without_stack_switching_a_page_does_as_much_as_it_can() -> None:
     with python(blocking=False) as page:
         assert page.hello["blocking"] is False
         assert printed_by(page) == natively()
+        here, there = said_to_stderr(page)
+        assert here == there
+        assert here[0] == "WARNING slow"
         tested = outcomes_of(page, blocks=False)
         assert all_well(tested), tested
         judged = judged_by(page)
