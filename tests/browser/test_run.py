@@ -211,6 +211,7 @@ def test_stop_and_the_limits(page: Page) -> None:
     for text, state, told in [
         ("for i in range(30_000): print('line', i)\n", "Finished: more than", "more characters"),
         ("kept = []\nwhile True: kept.append(bytearray(10**7))\n", "MemoryError", "512 MiB"),
+        ("print('a' + '\\u0301' * 90_000)\n", "Finished: ", "a" + "\u0301" * 30 + "\n"),
         ("import numpy\n", "ModuleNotFoundError on line 1.", "uv run"),
         ("input()\n", "OSError on line 1.", "no input"),
         ("import os\nos._exit(3)\n", "Python ended.", "starts Python anew"),
@@ -222,6 +223,15 @@ def test_stop_and_the_limits(page: Page) -> None:
         assert len(card.output()) < 100_200
         card.press("Reset")
     assert card.press("Run").startswith("Finished: ")
+
+
+def test_forced_colours_tell_the_main_button_by_its_border(page: Page) -> None:
+    """They take the backgrounds away."""
+    card = Card(page, "gcra.py")
+    page.emulate_media(forced_colors="active")
+    width = "button => getComputedStyle(button).borderTopWidth"
+    assert card.at.get_by_role("button", name="Run", exact=True).evaluate(width) == "3px"
+    assert card.at.get_by_role("button", name="Edit").evaluate(width) == "1px"
 
 
 def test_by_keyboard_alone(page: Page) -> None:

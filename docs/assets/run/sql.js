@@ -43,15 +43,10 @@ const shown = ({ tag, fields, rows, count }) => {
   const more = count > rows.length ? `, the first ${rows.length} shown` : "";
   table.createCaption().textContent = `${counted(count, "row")}${more}`;
   const head = table.createTHead().insertRow();
-  for (const name of fields) {
-    const cell = element("th", name);
-    cell.setAttribute("scope", "col");
-    head.append(cell);
-  }
+  for (const name of fields) head.append(Object.assign(element("th", name), { scope: "col" }));
   const body = table.createTBody();
   for (const values of rows) {
-    const row = body.insertRow();
-    for (const value of values) row.append(value === null ? element("td", "NULL", "note") : element("td", value));
+    body.insertRow().append(...values.map((value) => value === null ? element("td", "NULL", "note") : element("td", value)));
   }
   return table;
 };

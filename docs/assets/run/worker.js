@@ -22,7 +22,8 @@ const flush = () => {
 };
 /** @param {"out" | "err"} stream @param {Uint8Array} bytes */
 const write = (stream, bytes) => {
-  const text = decoders[stream].decode(bytes, { stream: true });
+  // More than 30 marks on one letter are no text, and a browser takes seconds to lay them out.
+  const text = decoders[stream].decode(bytes, { stream: true }).replace(/(\p{M}{30})\p{M}+/gu, "$1");
   const room = LIMIT - now.shown;
   now.shown += text.length;
   if (text.length > room) {
