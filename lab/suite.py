@@ -182,8 +182,11 @@ def check() -> list[Step]:
 
 def everything(notes: Path) -> list[Step]:
     """Give the steps of `make test`; each pytest run leaves its outcomes in the folder `notes`."""
+    # By default a worker is sent the first eighth of the tests, all of the browser's among them,
+    # and works on it long after the other has done the rest.
+    share = ("-n", WORKERS, "--dist", "worksteal")
     parallel = tests(
-        "tests, in parallel", "-n", WORKERS, "-m", "not serial", "--cover-snippets",
+        "tests, in parallel", *share, "-m", "not serial", "--cover-snippets",
         f"--outcomes={notes / 'parallel.json'}",
     )  # fmt: skip
     serial = tests("tests that run alone", "-m", "serial", f"--outcomes={notes / 'serial.json'}")
