@@ -108,6 +108,6 @@ def browser() -> Iterator[Chromium]:
 
 @pytest.fixture
 def page(browser: Chromium) -> Iterator[Page]:
-    """An empty page of 1280 x 900 px in a fresh profile, without motion."""
-    with browser.context() as context:
+    """An empty page of 1280 x 900 px in a fresh profile, without motion; its search begins late."""
+    with browser.context(search_later=True) as context:
         yield context.new_page()

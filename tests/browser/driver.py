@@ -11,6 +11,33 @@ DESK: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 320, "height": 640}
 Palette = Literal["default", "slate"]
 PALETTES: tuple[Palette, Palette] = ("default", "slate")
+# On each page the theme has a worker index every page for its search: more than half of what a page
+# costs. Where a test is not about it, the worker begins when the search box first gets the focus.
+SEARCH_LATER = """{
+  const Real = Worker;
+  class Later extends EventTarget {
+    #held = [];
+    #real;
+    constructor(...how) {
+      super();
+      addEventListener("focusin", (event) => {
+        if (this.#real || !event.target.matches(".md-search__input")) return;
+        this.#real = new Real(...how);
+        for (const kind of ["message", "error"])
+          this.#real.addEventListener(kind, (one) =>
+            this.dispatchEvent(new one.constructor(kind, one)));
+        for (const one of this.#held.splice(0)) this.#real.postMessage(...one);
+      }, true);
+    }
+    postMessage(...one) {
+      if (this.#real) this.#real.postMessage(...one);
+      else this.#held.push(one);
+    }
+  }
+  globalThis.Worker = new Proxy(Real, {
+    construct: (_, how) => new (/\\/workers\\/search\\./.test(how[0]) ? Later : Real)(...how),
+  });
+}"""
 
 
 class Chromium:
@@ -25,14 +52,27 @@ class Chromium:
         self.loop = loop
 
     @contextmanager
-    def context(self, **options: Any) -> Iterator[BrowserContext]:  # noqa: ANN401 - Playwright's own options
-        """A fresh profile; options as for `Browser.new_context`."""
+    def context(
+        self,
+        *,
+        search_later: bool = False,
+        **options: Any,  # noqa: ANN401 - Playwright's own options
+    ) -> Iterator[BrowserContext]:
+        """A fresh profile.
+
+        Args:
+            search_later: whether the search makes its index when its box gets the focus, or at once
+                on each page, as for a reader.
+            options: as for `Browser.new_context`.
+        """
         before = asyncio._get_running_loop()  # ours, where a profile is open already
         asyncio._set_running_loop(self.loop)
         context = self.browser.new_context(
             **{"viewport": DESK, "reduced_motion": "reduce", **options}
         )
         context.set_default_timeout(30_000)
+        if search_later:
+            context.add_init_script(SEARCH_LATER)
         try:
             yield context
         finally:

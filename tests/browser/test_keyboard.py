@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Page
 
+from tests.browser.driver import Chromium
 from tests.browser.site import Site
 
 FOCUS = """() => {
@@ -55,22 +56,24 @@ def test_every_stop_is_outlined(site: Site, page: Page) -> None:
     assert invisible == []
 
 
-def test_search_works_by_keyboard(site: Site, page: Page) -> None:
+def test_search_works_by_keyboard(site: Site, browser: Chromium) -> None:
     """Tab to the box, type, arrow down, Enter: the page is there. Escape closes it."""
-    page.goto(site.url)
-    for _ in range(15):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.name") == "query":
-            break
-    page.keyboard.type("accessibility")
-    page.locator(".md-search-result__item a").first.wait_for()
-    page.keyboard.press("Escape")
-    assert not page.evaluate(SEARCH_IS_OPEN)
-    page.get_by_role("textbox", name="Search").focus()
-    page.locator(".md-search-result__item a").first.wait_for()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/about/accessibility/**")
+    with browser.context() as context:
+        page = context.new_page()
+        page.goto(site.url)
+        for _ in range(15):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.name") == "query":
+                break
+        page.keyboard.type("accessibility")
+        page.locator(".md-search-result__item a").first.wait_for()
+        page.keyboard.press("Escape")
+        assert not page.evaluate(SEARCH_IS_OPEN)
+        page.get_by_role("textbox", name="Search").focus()
+        page.locator(".md-search-result__item a").first.wait_for()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/about/accessibility/**")
 
 
 def test_a_single_letter_does_nothing_until_it_is_turned_on(site: Site, page: Page) -> None:

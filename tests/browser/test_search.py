@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.driver import Chromium
 from tests.browser.site import Site
 
 MATCHING = re.compile("matching")
@@ -28,11 +30,13 @@ def complete(catalog: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def searching(site: Site, page: Page) -> Page:
+def searching(site: Site, browser: Chromium) -> Iterator[Page]:
     """The home page, its search open."""
-    page.goto(site.url)
-    page.locator(".md-search__input").click()
-    return page
+    with browser.context() as context:
+        page = context.new_page()
+        page.goto(site.url)
+        page.locator(".md-search__input").click()
+        yield page
 
 
 def hits(page: Page, query: str) -> list[str]:
