@@ -20,6 +20,10 @@ if __name__ == "__main__":
     main()
 """
 ONE = "from snippets.toy import sign\ndef test_minus(): assert sign.sign(-1) == '-'\n"
+APART = """
+from snippets.toy import apart
+def test_it(): assert apart.x() == 1
+"""
 OTHER = """
 import runpy
 def test_demo(capsys):
@@ -43,8 +47,13 @@ def test_branches_are_added_up_over_workers_and_demos(
     folder.mkdir(parents=True)
     (folder / "sign.py").write_text(SNIPPET)
     (folder / "naive_never_run.py").write_text("x = 1\n")
+    (folder / "apart.py").write_text("def x() -> int:\n    return 1\n")
+    # A test of the tools runs a snippet between tests of snippets: that is not counted.
+    (pytester.path / "tests" / "lab").mkdir(parents=True)
+    (pytester.path / "tests" / "lab" / "test_apart.py").write_text(APART)
     pytester.makepyfile(test_one=ONE, test_other=OTHER)
-    pytester.runpytest_subprocess("--cover-snippets", *how).assert_outcomes(passed=2)
+    files = ("test_one.py", "tests/lab/test_apart.py", "test_other.py")
+    pytester.runpytest_subprocess("--cover-snippets", *how, *files).assert_outcomes(passed=3)
     data = "--data-file=build/coverage/data"
     pytester.run(sys.executable, "-m", "coverage", "combine", data)
     pytester.run(
@@ -54,4 +63,5 @@ def test_branches_are_added_up_over_workers_and_demos(
     percents = {
         Path(name).name: file["summary"]["percent_covered"] for name, file in found["files"].items()
     }
-    assert percents == {"sign.py": 100.0, "naive_never_run.py": 0.0}
+    # Of `apart.py` only the `def` counts, which ran when the test was collected.
+    assert percents == {"sign.py": 100.0, "naive_never_run.py": 0.0, "apart.py": 50.0}
