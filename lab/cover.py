@@ -3,7 +3,8 @@
 pytest-xdist runs the tests in workers: each measures itself and leaves a data file of its own,
 which `lab.suite` combines. Only code that runs in these processes counts, so that a snippet is
 covered by tests that look at what it does; children that run it as a reader would do not count.
-Nor do the tests of the tools, in the folders of `APART`: measured, they take twice the time.
+Nor do the tests of the site and the tools, in the folders of `APART`: measured, they take up to
+twice the time.
 """
 
 from collections.abc import Generator
@@ -15,8 +16,8 @@ import pytest
 DATA = Path("build") / "coverage" / "data"
 """Where the data files go, relative to the root."""
 
-APART = tuple(Path("tests") / name for name in ("catalog", "evidence", "lab", "site"))
-"""Folders of tests that run no snippet in their own process, relative to the root."""
+APART = tuple(Path("tests") / name for name in ("browser", "catalog", "evidence", "lab", "site"))
+"""Folders whose tests are of no snippet, relative to the root."""
 
 COVERAGE = pytest.StashKey[coverage.Coverage]()
 
