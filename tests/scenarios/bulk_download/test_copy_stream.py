@@ -102,7 +102,8 @@ async def test_the_reader_sets_the_pace(pool: Pool) -> None:
         await anext(stream)
         await anext(stream)
         # PostgreSQL waits to send: it is not the client that holds what it has not read.
-        query = "SELECT wait_event FROM pg_stat_activity WHERE query LIKE 'COPY%'"
+        here = "datname = current_database() AND query LIKE 'COPY%'"
+        query = f"SELECT wait_event FROM pg_stat_activity WHERE {here}"
         await until(pool, f"SELECT ({query}) = 'ClientWrite'")
         assert stream._blocks.qsize() <= 1
 
