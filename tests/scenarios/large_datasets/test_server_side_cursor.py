@@ -62,7 +62,10 @@ async def test_the_client_fetches_batch_rows_a_round_trip(
 ) -> None:
     with psycopg.connect(events_url, autocommit=True) as conn:
         conn.execute("CREATE EXTENSION pg_stat_statements")
-        conn.execute("SELECT pg_stat_statements_reset()")
+        conn.execute(
+            "SELECT pg_stat_statements_reset(0, oid) FROM pg_database"
+            " WHERE datname = current_database()"
+        )
         if asynchronous:
             async with await psycopg.AsyncConnection.connect(events_url) as aconn:
                 assert [row async for row in astream_rows(aconn, QUERY, [0], batch=3000)]
