@@ -32,7 +32,9 @@ PROGRAMS = (
 OWN = ("docs/assets/run/*.js", "docs/offline.js")
 USES = (
     *("catalog/run/glue.py", "catalog/run/kit.py", "catalog/run/package-lock.json"),
+    "catalog/run/editor.js",
     "snippets/rate_limiting/gcra.py",
+    "tests/scenarios/rate_limiting/test_gcra.py",
 )
 # From the press to the word, in ms of the page's own clock.
 PRESS = """async ([card, name, word]) => {

@@ -50,9 +50,8 @@ class Bundle:
 def wanted(text: str) -> frozenset[str]:
     """Give the packages that a snippet needs to run: imported by the file itself or its `main`."""
     tree = ast.parse(text)
-    mains = (
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"
-    )
+    functions = (n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    mains = (function for function in functions if function.name == "main")
     bodies = [tree, *(ast.Module(body=main.body, type_ignores=[]) for main in mains)]
     modules = (module for body in bodies for module in _imports(body, (), deep=body is not tree))
     return frozenset(module.split(".")[0] for module in modules) - OURS - sys.stdlib_module_names

@@ -176,7 +176,7 @@ def assets(say: Callable[[str], None] = print) -> dict[str, bytes]:
     for name in sorted(sums.keys() | found.keys()):
         if name not in found or sums.get(name) != _sum(found[name]):
             where = made.parent.relative_to(ROOT).as_posix()
-            what = f"{where}/{made.name}/{name} is not as it was fetched"
+            what = f"{where}/{made.name}/{name} is not as it was made"
             raise SetUpError(f"run: {what}. Mend: rm -rf {where}, then run the same command again.")
     return {f"{SERVED}/{name}": data for name, data in found.items()}
 

@@ -42,6 +42,7 @@ Source: https://docs.python.org/3/library/tracemalloc.html
 import gc
 import inspect
 import linecache
+import re
 import statistics
 import sys
 import sysconfig
@@ -58,7 +59,7 @@ SAMPLES = 8
 LIBRARIES = (
     "<frozen",
     *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
-    *(path for path in sys.path if path.endswith(".zip")),  # stdlib, packed
+    *(path for path in sys.path if re.search(r"python\d+\.zip$", path)),
 )
 
 
@@ -226,7 +227,7 @@ def main() -> None:
         SEEN.append(bytes(10_000))
 
     def kilobytes(fn: Callable[[], object]) -> str:
-        return f"{abs(growth_per_call(fn)) / 1000:2.0f} kB per call"
+        return f"{round(growth_per_call(fn) / 1000):2} kB per call"
 
     print("leak         ", kilobytes(leak))
     print("cycle        ", kilobytes(cycle))

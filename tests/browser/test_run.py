@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, ElementHandle, Locator, Page, Route
@@ -69,6 +69,15 @@ class Card:
         self.at.get_by_role("textbox").focus()
         self.page.keyboard.press("Control+Home")
         self.page.keyboard.insert_text(text)
+
+
+def until(page: Page, condition: Callable[[], object]) -> None:
+    """Wait until it holds, half a minute at most."""
+    for _ in range(1_500):
+        if condition():
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("not within 30 s")
 
 
 def runnable(site: Site, path: str) -> list[Snippet]:
@@ -321,8 +330,7 @@ def test_a_closed_tab_takes_its_program_with_it(
 
     assert workers() == 2
     pages[0].close()
-    while workers() > 1:
-        pages[1].wait_for_timeout(20)
+    until(pages[1], lambda: workers() == 1)
     assert Card(pages[1], "gcra.py").press("Run").startswith("Finished: ")
     session.detach()
     pages[1].close()
@@ -397,7 +405,9 @@ def test_a_file_that_is_damaged_late_or_lost_later_is_told(site: Site, browser: 
 def test_what_never_answers_is_told_by_the_clock(site: Site, browser: Chromium) -> None:
     """A watchdog: a minute and a half of silence, then a message. A slow line is none."""
     late: list[Route] = []
+    sent: list[str] = []
     with browser.context() as context:
+        context.on("requestfinished", lambda request: sent.append(request.url))
         context.route("**/python_stdlib.zip", lambda _: None)  # never answered
         context.route("**/pyodide.asm.wasm.gz", lambda route: late.append(route))  # noqa: PLW0108
         page = context.new_page()
@@ -406,11 +416,12 @@ def test_what_never_answers_is_told_by_the_clock(site: Site, browser: Chromium) 
         card = Card(page, "gcra.py")
         card.at.get_by_role("button", name="Run", exact=True).click()
         card.at.get_by_text("Loading Python").wait_for()
-        while not late:
-            page.wait_for_timeout(20)
+        until(page, lambda: late)
         page.clock.fast_forward(80_000)
         late[0].continue_()
-        card.at.get_by_text("3 MB are here.").wait_for()
+        card.at.get_by_text("3 MB so far.").wait_for()
+        until(page, lambda: [url for url in sent if url.endswith(".asm.wasm.gz")])
+        page.wait_for_timeout(500)  # its last part is on its way from the worker
         page.clock.fast_forward(80_000)
         assert card.at.get_by_role("button", name="Stop").is_visible()
         page.clock.fast_forward(11_000)

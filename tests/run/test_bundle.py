@@ -111,6 +111,7 @@ def main():
     from snippets.a import x
 """
     assert wanted(text) == {"starlette", "hypothesis"}
+    assert wanted("async def main():\n    import pytest\n") == {"pytest"}
 
 
 def test_a_snippet_without_tests_of_its_own_has_none(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_page_names_what_python_loads() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["changed", "lost", "added"])
-def test_a_file_that_is_not_what_was_fetched_is_not_served(
+def test_a_file_that_is_not_as_it_was_made_is_not_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     made = tmp_path / "build/run" / kit.key()
@@ -86,7 +86,7 @@ def test_a_file_that_is_not_what_was_fetched_is_not_served(
     with pytest.raises(SetUpError) as caught:
         kit.assets(pytest.fail)
     assert str(caught.value) == (
-        f"run: {file.relative_to(tmp_path)} is not as it was fetched. "
+        f"run: {file.relative_to(tmp_path)} is not as it was made. "
         "Mend: rm -rf build/run, then run the same command again."
     )
 

@@ -146,7 +146,7 @@ def test_an_encoding_or_a_character_that_cannot_be_had_is_told(postgres: Postgre
     assert answer["error"] == {
         "type": "ERROR 08P01",
         "line": 0,
-        "text": "ERROR:  invalid message format\nDETAIL:  It holds a NUL character.\n",
+        "text": "ERROR:  invalid message format\nDETAIL:  The text holds a NUL character.\n",
     }
     assert postgres.run("SELECT 1")["error"] is None
 

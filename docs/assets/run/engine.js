@@ -12,18 +12,15 @@ const SILENCE_MS = 90_000;
 
 /** @type {Set<string>} */
 const told = new Set();
-/** Whether the page is seen where the site is at home: a copy on loopback keeps nothing. */
-const atHome = () => {
-  const canonical = /** @type {HTMLLinkElement | null} */ (document.querySelector("link[rel=canonical]"));
-  return canonical !== null && new URL(canonical.href).origin === location.origin;
-};
 
 /** Keep this page, what it loaded, and what a program behind it loaded, for when no network answers.
  * @param {string[]} loaded addresses that the program loaded so far
  */
 const keep = async (loaded) => {
   const fresh = loaded.filter((url) => !told.has(url));
-  if (!fresh.length || !navigator.serviceWorker || !atHome()) return;
+  const home = /** @type {HTMLLinkElement | null} */ (document.querySelector("link[rel=canonical]"));
+  // A copy elsewhere, as on loopback, keeps nothing.
+  if (!fresh.length || !navigator.serviceWorker || !home?.href.startsWith(`${location.origin}/`)) return;
   for (const url of fresh) told.add(url);
   await navigator.serviceWorker.register(new URL("../../offline.js", import.meta.url));
   const { active } = await navigator.serviceWorker.ready;
@@ -65,7 +62,7 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
 
   /** A start, or a package, of which nothing comes any more is told; a slow line is none. */
   const patience = () => {
-    clearTimeout(watch);
+    calm();
     watch = setTimeout(() => fail(`Nothing came for ${SILENCE_MS / 1000} seconds.`), SILENCE_MS);
   };
   const calm = () => {
@@ -76,10 +73,10 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
   const progress = (bytes) => {
     if (!watch) return;
     patience();
-    const before = Math.floor(came / 1e6);
+    const before = came / 1e6;
     came += bytes;
     const now = Math.floor(came / 1e6);
-    if (!began && now > before) current?.listener.stage?.(`${loading} ${now} MB are here.`, false);
+    if (now > before && !began) current?.listener.stage?.(`${loading} ${now} MB so far.`, false);
   };
 
   const begin = () => {
@@ -101,7 +98,7 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
       fail(`The file ${file} could not be loaded${event.message ? ` (${event.message})` : ""}.`);
     };
     worker.onmessage = ({ data }) => {
-      if (data.came) {
+      if ("came" in data) {
         progress(data.came);
       } else if (data.ready) {
         calm();
@@ -112,13 +109,14 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
         current.listener.stage?.("Running…", true);
       } else if (data.fatal) {
         fail(data.fatal);
-      } else if (data.id === current?.id) {
-        if (data.out) current?.listener.out?.(data.out);
-        else if (data.full) current?.listener.full?.(data.full);
-        else if (data.stage) current?.listener.stage?.(data.stage, true);
+      } else if (current && data.id === current.id) {
+        const { listener } = current;
+        if (data.out) listener.out?.(data.out);
+        else if (data.full) listener.full?.(data.full);
+        else if (data.stage) listener.stage?.(data.stage, true);
         else if (data.begun) {
           calm();
-          current?.listener.begun?.();
+          listener.begun?.();
         } else {
           calm();
           const result = { ...data.result, dropped: data.dropped };

@@ -104,7 +104,6 @@ export const shelf = async (store, name) => {
       for (const old of await cache.keys()) await cache.delete(old);
       await cache.put(name, new Response(packed));
     },
-    drop: () => cache.delete(name),
   };
 };
 

@@ -31,12 +31,12 @@ const open = async (module, files, name) => {
       Object.assign(self, { fromKept: true }); // for tests
       return db;
     } catch {
-      await kept.drop();
+      // what is kept next takes its place
     }
   }
   const db = await start(module, files);
   // Before a statement of the reader's.
-  if (kept) kept.put(await db.dumpDataDir("none")).catch(() => {});
+  if (kept) await db.dumpDataDir("none").then((empty) => { kept.put(empty).catch(() => {}); }, () => {});
   return db;
 };
 

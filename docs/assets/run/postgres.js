@@ -50,7 +50,7 @@ const told = (error, text, skip) => {
     const column = [...head + before[line - 1]].length;
     said += `${head}${text.slice(skip).split("\n")[line - 1]}\n${" ".repeat(column)}^\n`;
   }
-  if (text.includes("\0")) said += "DETAIL:  It holds a NUL character.\n";
+  if (text.includes("\0")) said += "DETAIL:  The text holds a NUL character.\n";
   for (const name in MORE) if (error[name]) said += `${MORE[name]}:  ${cut(error[name], MESSAGE)}\n`;
   return { type: `${error.severity} ${error.code}`, line, text: said };
 };

@@ -28,7 +28,7 @@ export const mount = (host) => {
     anew: restart,
   }, [proof]);
   bar.append(main, halt, change, proof, copy, reset);
-  if (document.querySelector("[data-fd-run]") === host) tell("Runs here, in your browser. The first press loads Python: 6 MB.");
+  if (document.querySelector("[data-fd-run]") === host) tell("Runs in your browser. The first press loads Python: 6 MB.");
 
   /** @type {[string, string][]} */
   let waiting = [];

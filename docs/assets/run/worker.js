@@ -91,7 +91,7 @@ const start = async () => {
       Object.assign(self, { fromSnapshot: true }); // for tests
       return ready(py, glue, write, begun);
     } catch {
-      await kept.drop();
+      // what is kept next takes its place
     }
   }
   const py = await loadPyodide({ ...given, _makeSnapshot: !!kept });
