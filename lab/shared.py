@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from lab import servers
 from lab.errors import ServerUnavailable
+from lab.servers.base import GIVE_UP
 from lab.servers.binaries import VARIABLES
 
 
@@ -71,6 +72,9 @@ class OwnServers:
         self._pool = ThreadPoolExecutor(len(START), thread_name_prefix="lab")
         self._starting: dict[str, Future[Address]] = {}
         self._started: list[servers.Server] = []
+        self._closing = threading.Event()
+        self._busy = 0  # threads in `_start`
+        self._idle = threading.Condition()
 
     def prepare(self, names: Iterable[str]) -> None:
         """Begin to start these servers, all at once, and return."""
@@ -86,8 +90,12 @@ class OwnServers:
         return self._future(name).result()
 
     def close(self) -> None:
-        """End the servers, all at once."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """End the servers, all at once; those that are starting are not waited for."""
+        self._closing.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        # Not the pool's own wait: ctrl-C while it starts a thread makes it forget that thread.
+        with self._idle:
+            self._idle.wait_for(lambda: self._busy == 0)
         with ThreadPoolExecutor(len(START)) as pool:
             list(pool.map(lambda server: server.stop(), self._started))
 
@@ -98,6 +106,19 @@ class OwnServers:
             return self._starting[name]
 
     def _start(self, name: str) -> Address:
+        with self._idle:
+            if self._closing.is_set():
+                raise ServerUnavailable(name, "the run has ended", "start the tests again")
+            self._busy += 1
+        try:
+            GIVE_UP.set(self._closing)
+            return self._begin(name)
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def _begin(self, name: str) -> Address:
         if given := os.environ.get(VARIABLES[name]):
             return guest(name, given)
         server = START[name]()

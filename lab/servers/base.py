@@ -10,8 +10,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +24,8 @@ from lab.errors import PortInUse, ServerUnavailable
 HOST = "127.0.0.1"
 START_SECONDS = 30.0  # far above any start seen; a slow machine must not fail a test
 STOP_SECONDS = 10.0
+GIVE_UP: ContextVar[threading.Event | None] = ContextVar("GIVE_UP", default=None)
+"""Once this event is set, a server that this thread is starting is ended instead of waited for."""
 _IN_USE = re.compile(
     r"address already in use|errno: 98|port .* (is )?already in use", re.IGNORECASE
 )
@@ -142,9 +146,11 @@ class Server:
         Raises:
             PortInUse: another program has its port.
             ServerUnavailable: it ended, or did not serve within 30 seconds; the log's end is told.
+                Or whoever starts it has given up (`GIVE_UP`).
         """
         if self.alive:
             return self
+        give_up = GIVE_UP.get() or threading.Event()
         said = len(self.log())
         run = reaper.current()
         for path in self._litter:
@@ -175,12 +181,17 @@ class Server:
                 with contextlib.suppress(OSError):
                     if self._ready():
                         return self
-                time.sleep(0.01)
+                if give_up.wait(0.01):
+                    break
         except BaseException:  # ctrl-C while it starts, or the run has just been closed
             self._kill(set())
             raise
         ended = self._process.poll()
         self.kill9()
+        if give_up.is_set():
+            raise ServerUnavailable(
+                self.name, "the run ended while it started", "start the tests again"
+            )
         last = self.log()[said:].strip()
         if _IN_USE.search(last):
             raise PortInUse(

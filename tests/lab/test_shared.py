@@ -6,6 +6,9 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
+import threading
+import time
 from multiprocessing import AuthenticationError
 from pathlib import Path
 
@@ -14,8 +17,8 @@ import redis
 
 from lab import reaper, servers
 from lab.errors import PortInUse, ServerUnavailable
-from lab.servers import binaries
-from lab.shared import Address, Desk, OwnServers, RemoteServers, guest
+from lab.servers import base, binaries
+from lab.shared import START, Address, Desk, OwnServers, RemoteServers, guest
 from tests.lab import runs
 
 pytestmark = pytest.mark.slow
@@ -212,6 +215,74 @@ def test_an_s3_address_carries_keys_and_region() -> None:
 def test_an_address_of_the_wrong_kind_is_refused_with_the_mend(name: str, given: str) -> None:
     with pytest.raises(ServerUnavailable, match=binaries.VARIABLES[name]):
         guest(name, given)
+
+
+# -- the end, while servers start ------------------------------------------------------------------
+
+
+class Slow:
+    """Servers that run and never serve; each is noted."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.made: list[servers.Server] = []
+
+    def __call__(self) -> servers.Server:
+        return base.start_on_free_port(self._make)
+
+    def _make(self, port: int) -> servers.Server:
+        server = servers.Server(
+            "valkey",
+            [sys.executable, "-c", "import time; time.sleep(600)"],
+            url=f"redis://127.0.0.1:{port}",
+            port=port,
+            home=reaper.current().subfolder("slow"),
+            ready=self._never,
+        )
+        self.made.append(server)
+        return server
+
+    def _never(self) -> bool:
+        self.begun.set()
+        return False
+
+
+def test_the_end_does_not_wait_for_a_server_that_is_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = Slow()
+    monkeypatch.setitem(START, "valkey", slow)
+    own = OwnServers()
+    own.prepare(["valkey"])
+    assert slow.begun.wait(30)
+    since = time.monotonic()
+    own.close()
+    assert time.monotonic() - since < base.START_SECONDS / 2
+    assert [(one.alive, one.home.exists()) for one in slow.made] == [(False, False)]
+    with pytest.raises(ServerUnavailable, match="the run ended while it started"):
+        own.address("valkey")
+
+
+def test_ctrl_c_while_a_thread_starts_leaves_no_server_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pool has not noted that thread yet, so its own shutdown would not wait for it."""
+    slow = Slow()
+    monkeypatch.setitem(START, "valkey", slow)
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        assert slow.begun.wait(30)
+        raise KeyboardInterrupt
+
+    own = OwnServers()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            own.prepare(["valkey"])
+    own.close()
+    assert [(one.alive, one.home.exists()) for one in slow.made] == [(False, False)]
 
 
 # -- the controller's desk -------------------------------------------------------------------------
