@@ -6,6 +6,7 @@ Under pytest-xdist the controller owns them: its workers ask it over a loopback 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -20,7 +21,8 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from lab import servers
 from lab.errors import ServerUnavailable
-from lab.servers.base import GIVE_UP
+from lab.servers import binaries
+from lab.servers.base import GIVE_UP, HOST
 from lab.servers.binaries import VARIABLES
 
 
@@ -49,6 +51,28 @@ START: dict[str, Callable[[], servers.Server]] = {
     "nats": servers.nats,
     "s3": servers.s3,
 }
+
+
+PROGRAMS: dict[str, Callable[[], object]] = {
+    "postgres": binaries.postgres_folder,
+    "valkey": binaries.valkey,
+    "nats": binaries.nats,
+    "s3": binaries.seaweedfs,
+}
+
+
+def _import_for(name: str) -> None:
+    """Import and look up whatever a thread that starts this server would.
+
+    Such a thread must never want Python's import lock. The main thread that waits for it while
+    ctrl-C comes sees ctrl-C between getting the lock and the `try` that lets go of it
+    (`importlib._bootstrap` of Python 3.11 to 3.13), holds it for ever, and a thread that imports hangs.
+    """
+    HOST.encode("idna")  # as the socket module does with an address
+    if name == "postgres":
+        import psycopg  # noqa: F401 - late: who starts no PostgreSQL does not wait for it
+    with contextlib.suppress(ServerUnavailable):  # the thread says it to who asks
+        PROGRAMS[name]()
 
 
 class Servers(Protocol):
@@ -102,6 +126,7 @@ class OwnServers:
     def _future(self, name: str) -> Future[Address]:
         with self._lock:
             if name not in self._starting:
+                _import_for(name)
                 self._starting[name] = self._pool.submit(self._start, name)
             return self._starting[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -23,6 +24,7 @@ VARIABLES = {  # the reader's own server instead, for tests
 }
 
 
+@functools.cache  # looking wants Python's import lock, which threads must not (see lab.shared)
 def package(name: str) -> Path | None:
     """The folder of an installed package, without importing it; None when it is not there."""
     spec = importlib.util.find_spec(name)

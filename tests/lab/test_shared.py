@@ -285,6 +285,23 @@ def test_ctrl_c_while_a_thread_starts_leaves_no_server_behind(
     assert [(one.alive, one.home.exists()) for one in slow.made] == [(False, False)]
 
 
+def test_servers_start_while_the_main_thread_holds_the_import_lock() -> None:
+    """As it may after ctrl-C: a thread that imported anything would hang, and the end with it."""
+    code = """
+import _imp
+from lab.shared import START, OwnServers
+own = OwnServers()
+_imp.acquire_lock()
+own.prepare(START)
+print(*(own.address(name).ours for name in START))
+own.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["True"] * 4
+
+
 # -- the controller's desk -------------------------------------------------------------------------
 
 
