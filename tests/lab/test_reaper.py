@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -116,6 +117,18 @@ def ctrl_c_heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+def ended_by_ctrl_c(run: subprocess.Popen[str]) -> int:
+    """Press as a person does, again after ten seconds: Python itself loses one in some hundreds.
+
+    A KeyboardInterrupt in a callback (of a module's lock, of the garbage collector) is not raised.
+    """
+    for _ in range(6):
+        os.killpg(run.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return run.wait(10)
+    raise AssertionError("it lives on after six times ctrl-C in a minute")
+
+
 @pytest.mark.usefixtures("ctrl_c_heard")
 @pytest.mark.parametrize("seconds", [0.4, 0.9, 1.4, 2.0, 3.0])
 def test_ctrl_c_at_any_moment_leaves_nothing(tmp_path: Path, seconds: float) -> None:
@@ -126,9 +139,7 @@ def test_ctrl_c_at_any_moment_leaves_nothing(tmp_path: Path, seconds: float) -> 
             with pytest.raises(subprocess.TimeoutExpired):
                 run.wait(seconds)
             before = runs.identities(run.pid)
-            os.killpg(run.pid, signal.SIGINT)
-            code = run.wait(30)
-            assert code != 0
+            assert ended_by_ctrl_c(run) != 0
             runs.wait_for(lambda: not runs.living(before), "every process has ended", 5)
             runs.wait_for(lambda: not list(folder.iterdir()), "every file is gone", 5)
 
