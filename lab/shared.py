@@ -64,9 +64,10 @@ PROGRAMS: dict[str, Callable[[], object]] = {
 def _import_for(name: str) -> None:
     """Import and look up whatever a thread that starts this server would.
 
-    Such a thread must never want Python's import lock. The main thread that waits for it while
-    ctrl-C comes sees ctrl-C between getting the lock and the `try` that lets go of it
-    (`importlib._bootstrap` of Python 3.11 to 3.13), holds it for ever, and a thread that imports hangs.
+    Such a thread must never want Python's import lock. Where the main thread waits for it while
+    ctrl-C comes, it sees ctrl-C between getting the lock and the `try` that lets go of it
+    (`importlib._bootstrap`, Python 3.11 to 3.13): it holds the lock for ever, and a thread that
+    imports hangs.
     """
     HOST.encode("idna")  # as the socket module does with an address
     if name == "postgres":
