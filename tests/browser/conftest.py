@@ -109,5 +109,5 @@ def browser() -> Iterator[Chromium]:
 @pytest.fixture
 def page(browser: Chromium) -> Iterator[Page]:
     """An empty page of 1280 x 900 px in a fresh profile, without motion; its search begins late."""
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         yield context.new_page()

@@ -55,14 +55,14 @@ class Chromium:
     def context(
         self,
         *,
-        search_later: bool = False,
+        search_at_once: bool = False,
         **options: Any,  # noqa: ANN401 - Playwright's own options
     ) -> Iterator[BrowserContext]:
         """A fresh profile.
 
         Args:
-            search_later: whether the search makes its index when its box gets the focus, or at once
-                on each page, as for a reader.
+            search_at_once: whether the search makes its index on each page, as for a reader, or
+                when its box gets the focus.
             options: as for `Browser.new_context`.
         """
         before = asyncio._get_running_loop()  # ours, where a profile is open already
@@ -71,7 +71,7 @@ class Chromium:
             **{"viewport": DESK, "reduced_motion": "reduce", **options}
         )
         context.set_default_timeout(30_000)
-        if search_later:
+        if not search_at_once:
             context.add_init_script(SEARCH_LATER)
         try:
             yield context

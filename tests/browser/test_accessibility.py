@@ -112,7 +112,7 @@ def test_axe_finds_no_barrier(
     runs = 0
     looked = False
     seen: dict[str, int] = {}
-    with browser.context(bypass_csp=True, search_later=True) as context:
+    with browser.context(bypass_csp=True) as context:
         context.add_init_script(AXE)
         page = context.new_page()
         for path in pages:
@@ -146,7 +146,7 @@ def test_axe_sees_a_poor_colour_in_either_palette(
 
 def test_forced_colours_keep_controls_and_verdicts(site: Site, browser: Chromium) -> None:
     """Where the reader's system sets every colour, borders and icons are still seen."""
-    with browser.context(forced_colors="active", search_later=True) as context:
+    with browser.context(forced_colors="active") as context:
         page = context.new_page()
         page.goto(site.url + site.scenario_pages()[0])
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -167,7 +167,7 @@ def test_reduced_motion_stills_the_page(site: Site, browser: Chromium) -> None:
     """No transition lasts where the reader asked for none."""
     longest = """() => Math.max(...[...document.querySelectorAll("*")].flatMap((element) =>
       getComputedStyle(element).transitionDuration.split(",").map(parseFloat)))"""
-    with browser.context(reduced_motion="reduce", search_later=True) as context:
+    with browser.context(reduced_motion="reduce") as context:
         page = context.new_page()
         page.goto(site.url)
         assert page.evaluate(longest) <= 0.001

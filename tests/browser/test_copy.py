@@ -52,9 +52,7 @@ def test_copy_gives_the_tested_file_less_its_markers(site: Site, browser: Chromi
     for scenario in site.scenario_pages():
         files = snippet_files(scenario)
         assert files, scenario
-        with browser.context(
-            permissions=["clipboard-read", "clipboard-write"], search_later=True
-        ) as context:
+        with browser.context(permissions=["clipboard-read", "clipboard-write"]) as context:
             page = context.new_page()
             page.goto(site.url + scenario)
             taken = copies(page)

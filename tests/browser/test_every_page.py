@@ -49,7 +49,7 @@ def test_a_page_asks_nobody_else_and_fits_a_narrow_phone(
         if request.failure != "net::ERR_ABORTED":
             complaints.append(f"{request.url}: {request.failure}")
 
-    with browser.context(viewport=NARROW) as context:
+    with browser.context(viewport=NARROW, search_at_once=True) as context:
         page = context.new_page()
         page.on("request", lambda request: requests.append(request.url))
         page.on("requestfailed", failed)

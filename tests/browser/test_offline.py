@@ -37,7 +37,7 @@ def run(page: Page, address: str) -> None:
 
 def test_what_was_read_and_run_once_needs_no_network(site: Site, browser: Chromium) -> None:
     """The first press puts it in place, a network makes it new, the privacy page removes it."""
-    with browser.context() as context:
+    with browser.context(search_at_once=True) as context:
         page = context.new_page()
         with serve(site.folder, policy(site), at_home=True) as strict:
             address = strict.url + PAGE

@@ -44,7 +44,7 @@ def test_a_first_visit_follows_the_system(
     site: Site, browser: Chromium, system: Literal["light", "dark"], expected: Palette
 ) -> None:
     """Until the reader uses the switch, the system's preference counts."""
-    with browser.context(color_scheme=system, search_later=True) as context:
+    with browser.context(color_scheme=system) as context:
         page = context.new_page()
         page.goto(site.url)
         page.wait_for_function(

@@ -44,12 +44,12 @@ def printed(page: Page) -> str:
 def test_print_shows_what_is_folded(site: Site, browser: Chromium, scripts: bool) -> None:
     """Every word of every fold-out of a scenario is on paper."""
     path = site.scenario_pages()[0]
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         page = context.new_page()
         page.goto(site.url + path)
         page.evaluate(FEWER)
         folded: list[str] = page.evaluate(FOLDED)
-    with browser.context(java_script_enabled=scripts, search_later=True) as context:
+    with browser.context(java_script_enabled=scripts) as context:
         page = context.new_page()
         page.goto(site.url + path)
         page.evaluate(FEWER)

@@ -12,6 +12,12 @@ from tests.browser.driver import Chromium
 from tests.browser.site import Site
 
 MATCHING = re.compile("matching")
+# The count is written before the list, which is empty when there is none.
+LISTED = """() => {
+  const count = parseInt(document.querySelector(".md-search-result__meta").textContent) || 0;
+  const items = document.querySelectorAll(".md-search-result__item").length;
+  return count ? items >= Math.min(count, 3) : !items;
+}"""
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ def complete(catalog: dict[str, Any]) -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def searching(site: Site, browser: Chromium) -> Iterator[Page]:
     """The home page, its search open."""
-    with browser.context() as context:
+    with browser.context(search_at_once=True) as context:
         page = context.new_page()
         page.goto(site.url)
         page.locator(".md-search__input").click()
@@ -46,6 +52,7 @@ def hits(page: Page, query: str) -> list[str]:
         page.locator(".md-search__input").fill(text)
         page.locator(".md-search__input").press("End")  # the search listens to keys
         found(MATCHING, timeout=30_000)
+        page.wait_for_function(LISTED)
     links: list[str] = page.locator(".md-search-result__item > a").evaluate_all(
         "(links) => links.map((link) => new URL(link.href).pathname)"
     )

@@ -90,7 +90,7 @@ USES: dict[str, Callable[[Page], Locator]] = {
 @pytest.mark.parametrize("tool", USES)
 def test_at_400_percent_a_tool_in_use_is_whole(site: Site, browser: Chromium, tool: str) -> None:
     """By keyboard; nothing is cut off, hidden under what sticks, too small, or a barrier."""
-    with browser.context(viewport=ZOOMED, bypass_csp=True, search_later=True) as context:
+    with browser.context(viewport=ZOOMED, bypass_csp=True) as context:
         context.add_init_script(AXE)
         page = context.new_page()
         page.goto(f"{site.url}{tool}/")
@@ -111,7 +111,7 @@ def test_where_storage_throws_a_tool_works_and_takes_no_letter(
     site: Site, browser: Chromium, tool: str
 ) -> None:
     """Not even reading is allowed; and no bare letter or digit acts on what has the focus."""
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         context.add_init_script(NO_STORAGE)
         page = context.new_page()
         errors: list[str] = []

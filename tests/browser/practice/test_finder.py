@@ -76,9 +76,7 @@ def test_an_address_made_by_hand_says_what_it_lost_and_keeps_the_rest(
     site: Site, browser: Chromium
 ) -> None:
     """Unknown values are named; what is known holds; copied, the address leads to the same."""
-    with browser.context(
-        permissions=["clipboard-read", "clipboard-write"], search_later=True
-    ) as context:
+    with browser.context(permissions=["clipboard-read", "clipboard-write"]) as context:
         page = context.new_page()
         asked = "?level=must-now&technology=redis&tech=x&h=redis&symptom=db-down#all-scenarios"
         page.goto(f"{site.url}finder/{asked}")
@@ -110,7 +108,7 @@ def test_questions_filter_by_their_scenarios_and_their_follow_ups(
     site: Site, browser: Chromium
 ) -> None:
     """A section leaves when all of it is hidden; a follow-up is one link away; axe is content."""
-    with browser.context(viewport=NARROW, bypass_csp=True, search_later=True) as context:
+    with browser.context(viewport=NARROW, bypass_csp=True) as context:
         context.add_init_script(AXE)
         page = context.new_page()
         page.goto(f"{site.url}questions/")

@@ -47,7 +47,7 @@ def test_python_draws_what_the_browser_draws(site: Site, page: Page) -> None:
 
 def test_an_interview_by_keyboard_on_a_phone(site: Site, browser: Chromium) -> None:
     """From the link of a question to the report; what was noted outlives a reload."""
-    with browser.context(viewport=NARROW, bypass_csp=True, search_later=True) as context:
+    with browser.context(viewport=NARROW, bypass_csp=True) as context:
         context.add_init_script(AXE)
         page = context.new_page()
         page.goto(f"{site.url}questions/q-rate-limiting/")
@@ -160,7 +160,7 @@ def test_two_people_get_one_draw_and_the_interviewer_sees_the_answers(
     site: Site, browser: Chromium
 ) -> None:
     """Also when the first drew from what is weak, which the second cannot know."""
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         page = context.new_page()
         page.goto(f"{site.url}checklist/")
         for number in set(range(1, 22)) - {5}:
@@ -175,7 +175,7 @@ def test_two_people_get_one_draw_and_the_interviewer_sees_the_answers(
         query = parse_qs(urlsplit(shared).query)
         assert (query["ask"], query["seed"]) == (["q-rate-limiting"], ["火 &=🔥"])
         assert "weak" not in query
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         page = context.new_page()
         page.goto(shared)
         page.get_by_label("I am the interviewer").check()
@@ -238,7 +238,7 @@ def test_an_address_nobody_made_is_explained_and_closed_storage_too(
     site: Site, browser: Chromium
 ) -> None:
     """What is impossible stays as it was, and the interview can be held all the same."""
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         context.add_init_script(CLOSED)
         page = context.new_page()
         query = f"n=-3&minutes=x&part=9&seed={'s' * 41}&ask=q-none,q-rate-limiting&v=1"

@@ -92,7 +92,7 @@ def holds(page: Page, facts: Facts, data: st.DataObject) -> None:
 
 def test_a_plan_is_made_by_keyboard_shared_kept_and_printed(site: Site, browser: Chromium) -> None:
     """Tab, type, Enter; the address gives another reader the same plan; a reload keeps it."""
-    with browser.context(viewport=NARROW, search_later=True) as context:
+    with browser.context(viewport=NARROW) as context:
         page = context.new_page()
         page.goto(f"{site.url}plan/")
         expect(page.get_by_role("button", name="Calendar file")).to_be_hidden()
@@ -116,7 +116,7 @@ def test_a_plan_is_made_by_keyboard_shared_kept_and_printed(site: Site, browser:
         expect(page.locator("#fd-own-plan")).to_contain_text("Day 6")
         page.goto(f"{site.url}plan/")
         expect(page.locator("#fd-own-plan")).to_contain_text("Day 6")
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         other = context.new_page()
         other.goto(f"{site.url}plan/?start=2026-12-30&days=6&sessions=2&minutes=80&assessed=1")
         assert other.locator("#fd-own-plan").inner_text() == shown

@@ -22,7 +22,7 @@ ANSWER = "Redis's, by TIME inside the script"
 def test_a_follow_up_opens_by_its_address_by_keyboard_and_on_paper(
     site: Site, browser: Chromium
 ) -> None:
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         page = context.new_page()
         page.goto(f"{site.url}questions/q-rate-limiting/#f-clock")
         expect(page.get_by_text(ANSWER)).to_be_visible()
@@ -55,7 +55,7 @@ def test_a_rung_is_reached_when_every_question_of_it_can_be_explained(
     site: Site, browser: Chromium
 ) -> None:
     """Answers of the self-assessment, also where the browser keeps nothing."""
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         page = context.new_page()
         page.goto(f"{site.url}levels/")
         rung = page.locator("#fd-rung")
@@ -77,7 +77,7 @@ def test_a_rung_is_reached_when_every_question_of_it_can_be_explained(
         expect(rung).to_have_text(f"Your rung: {items[0]['title']}.")
         expect(rungs.first).to_contain_text(": reached")
         expect(rungs.nth(1)).not_to_contain_text("reached")
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         context.add_init_script(
             "Object.defineProperty(window, 'localStorage', {get() { throw new Error('no') }})"
         )
@@ -134,7 +134,7 @@ def test_the_picture_of_related_topics_is_read_in_both_palettes(
     site: Site, browser: Chromium
 ) -> None:
     """Names lie inside the picture in a wide typeface, links are 24 px high, colours switch."""
-    with browser.context(viewport={"width": 320, "height": 640}, search_later=True) as context:
+    with browser.context(viewport={"width": 320, "height": 640}) as context:
         page = context.new_page()
         page.goto(f"{site.url}related/")
         page.add_style_tag(content=".fd-graph text { font-family: 'DejaVu Sans' !important }")

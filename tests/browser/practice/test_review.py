@@ -256,7 +256,7 @@ def test_what_changed_what_left_and_a_clock_set_back_are_told(review: Page) -> N
 @pytest.fixture
 def prepared(site: Site, browser: Chromium) -> Iterator[Any]:
     """Open the page where a script has run before those of the page."""
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
 
         def prepare(script: str) -> Page:
             context.add_init_script(script)

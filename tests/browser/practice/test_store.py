@@ -33,7 +33,7 @@ def checklist(site: Site, page: Page) -> Page:
 def prepared(site: Site, browser: Chromium) -> Iterator[Any]:
     """Open the checklist where a script has run before those of the page."""
 
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
 
         def prepare(script: str) -> Page:
             context.add_init_script(script)
@@ -178,7 +178,7 @@ def test_what_cannot_be_read_is_put_aside_not_overwritten(prepared: Any) -> None
 
 
 def test_another_tab_is_heard(site: Site, browser: Chromium) -> None:
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         here, there = context.new_page(), context.new_page()
         for page in (here, there):
             page.goto(f"{site.url}checklist/")
@@ -188,7 +188,7 @@ def test_another_tab_is_heard(site: Site, browser: Chromium) -> None:
 
 def test_it_works_from_a_folder_on_disk(site: Site, browser: Chromium) -> None:
     """Opened as a file, without a server."""
-    with browser.context(search_later=True) as context:
+    with browser.context() as context:
         page = context.new_page()
         page.goto((site.folder / "checklist" / "index.html").as_uri())
         answer(page, "a-01", "Confident")
