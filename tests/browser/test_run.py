@@ -390,8 +390,13 @@ def test_a_file_that_is_damaged_late_or_lost_later_is_told(site: Site, browser: 
         assert card.press("Run") == "Python did not start."
         assert "is damaged" in card.output()
         context.unroute_all()
-        context.route("**/pytest-*.whl", lambda route: route.fulfill(status=404))
-        assert card.press("Run its tests") == "Not run."
+        held: list[Route] = []
+        context.route("**/pytest-*.whl", lambda route: held.append(route))  # noqa: PLW0108
+        card.at.get_by_role("button", name="Run its tests").click()
+        until(page, lambda: held)
+        assert card.at.get_by_role("status").inner_text() == "Starting…", "nothing runs yet"
+        held[0].fulfill(status=404)
+        assert card.wait() == "Not run."
         assert "pytest-" in card.output()
         context.unroute_all()
         assert card.press("Run its tests").startswith("Its tests pass: ")

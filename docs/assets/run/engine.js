@@ -104,9 +104,7 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
         calm();
         up = began = true;
         ready?.(data);
-        if (!current) return;
-        patience();
-        current.listener.stage?.("Running…", true);
+        if (current) patience();
       } else if (data.fatal) {
         fail(data.fatal);
       } else if (current && data.id === current.id) {
@@ -116,13 +114,13 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
         else if (data.stage) listener.stage?.(data.stage, true);
         else if (data.begun) {
           calm();
+          listener.stage?.("Running…", true);
           listener.begun?.();
         } else {
           calm();
           const result = { ...data.result, dropped: data.dropped };
           keep(data.loaded).catch(() => {}); // a browser may forbid it
-          if (spent(result)) end(result);
-          else finish(result);
+          (spent(result) ? end : finish)(result);
         }
       }
     };
@@ -143,7 +141,7 @@ export const engine = ({ file, name, loading, elsewhere, spent, ready }) => {
         current = { id: ++last, listener, resolve };
         if (!worker) begin();
         else if (up) patience();
-        listener.stage?.(up ? "Running…" : began ? `Starting ${name}…` : loading, up);
+        listener.stage?.(up ? "Starting…" : began ? `Starting ${name}…` : loading, up);
         worker?.postMessage({ ...job, id: last });
       });
     },

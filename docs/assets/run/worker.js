@@ -81,7 +81,7 @@ const start = async () => {
   ]);
   const { loadPyodide } = await import(`${here}${kit.pyodide}pyodide.mjs`);
   const given = options(kit, here);
-  const kept = await shelf("firedrill-python", `${here}snapshot-${kit.key}-${blocking()}-${WARM.length}`);
+  const kept = await shelf("firedrill-python", `${here}snapshot-${kit.key}-${blocking()}-${WARM}`);
   const memory = await kept?.get();
   // Where anything about it fails, Python starts anew.
   if (kept && memory) {
