@@ -70,13 +70,19 @@ def _watch(servers: dict[str, Server]) -> None:
 
 def _start() -> dict[str, Server]:
     from lab.servers import S3Server
+    from lab.servers.base import GIVE_UP
     from lab.shared import START
 
     begun = time.monotonic()
     _say("lab: starting PostgreSQL, Valkey, NATS and S3 ...")
-    with ThreadPoolExecutor(len(START)) as pool:
-        starting = {name: pool.submit(start) for name, start in START.items()}
-        servers = {name: future.result() for name, future in starting.items()}
+    enough = threading.Event()
+    with ThreadPoolExecutor(len(START), initializer=GIVE_UP.set, initargs=(enough,)) as pool:
+        try:
+            starting = {name: pool.submit(start) for name, start in START.items()}
+            servers = {name: future.result() for name, future in starting.items()}
+        except BaseException:  # ctrl-C, or one that cannot be had: the others are not waited for
+            enough.set()
+            raise
     s3 = servers["s3"]
     assert isinstance(s3, S3Server)
     client = s3.bucket(BUCKET).client()
