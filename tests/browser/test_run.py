@@ -34,7 +34,6 @@ TOOK = """async (card, [name, word]) => {
   return performance.now() - began;
 }"""
 STOP = f"card => ({TOOK})(card, ['Stop', 'Stopped.'])"
-SLACK = 3  # a time is recorded in evidence/results/run-in-page.json, and asserted with this
 
 
 class Card:
@@ -278,25 +277,36 @@ def test_targets_are_large_and_the_page_stays_narrow(page: Page) -> None:
 def test_a_later_page_starts_from_the_memory_of_an_earlier_one(
     page: Page, profile: BrowserContext, strict: Site
 ) -> None:
-    """The browser keeps it; random numbers are drawn anew each time."""
+    """The browser keeps it; random numbers are drawn anew each time.
+
+    How long each takes is in `evidence/results/run-in-page.json`; here, beside other tests, the
+    same machine at the same time is asked for all three.
+    """
+    page.evaluate("caches.delete('firedrill-python')")
     drawn = set()
     for _ in range(2):
+        page.goto(strict.url + PAGE)
         card = Card(page, "gcra.py")
         card.press("Edit")
         card.insert("import random\nprint(random.random())\n")
         assert card.press("Run").startswith("Finished: ")
         drawn.add(card.output().splitlines()[0])
-        while not page.evaluate(KEPT):  # it is packed and stored while the reader reads
-            page.wait_for_timeout(100)
-        page.goto(strict.url + PAGE)
+        until(page, lambda: page.evaluate(KEPT))  # it is packed and stored while the reader reads
     assert len(drawn) == 2
-    took = []
-    for _ in range(3):
-        page.goto(strict.url + PAGE)
-        card = Card(page, "gcra.py")
-        took.append(card.took("Run", "Finished: "))
-    assert min(took) < 1_500 * SLACK
-    assert min(card.took("Run", "Finished: ") for _ in range(3)) < 300 * SLACK
+    took: dict[str, list[float]] = {"anew": [], "reloaded": [], "again": []}
+    for _ in range(2):
+        for how in ("reloaded", "anew"):
+            if how == "anew":
+                page.evaluate("caches.delete('firedrill-python')")
+            page.goto(strict.url + PAGE)
+            card = Card(page, "gcra.py")
+            took[how].append(card.took("Run", "Finished: "))
+            took["again"].append(card.took("Run", "Finished: "))
+            until(page, lambda: page.evaluate(KEPT))
+    assert min(took["reloaded"]) < min(took["anew"]) / 2
+    assert min(took["again"]) < min(took["reloaded"]) / 2
+    page.goto(strict.url + PAGE)
+    assert Card(page, "gcra.py").press("Run").startswith("Finished: ")
     (python,) = [one for one in page.workers if one.url.endswith("run/worker.js")]
     assert python.evaluate("self.fromSnapshot") is True
     page.evaluate(SPOIL, "firedrill-python")
@@ -394,7 +404,8 @@ def test_a_file_that_is_damaged_late_or_lost_later_is_told(site: Site, browser: 
         context.route("**/pytest-*.whl", lambda route: held.append(route))  # noqa: PLW0108
         card.at.get_by_role("button", name="Run its tests").click()
         until(page, lambda: held)
-        assert card.at.get_by_role("status").inner_text() == "Starting…", "nothing runs yet"
+        told = card.at.get_by_role("status").inner_text()
+        assert told.startswith("Loading Python"), "nothing runs yet"
         held[0].fulfill(status=404)
         assert card.wait() == "Not run."
         assert "pytest-" in card.output()
