@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 DESK: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 320, "height": 640}
 Palette = Literal["default", "slate"]
 PALETTES: tuple[Palette, Palette] = ("default", "slate")
+PATIENCE_MS = 30_000
+"""How long a page may take for what it is asked; a slow machine must not fail a test."""
+expect.set_options(timeout=PATIENCE_MS)
 # On each page the theme has a worker index every page for its search: more than half of what a page
 # costs. Where a test is not about it, the worker begins when the search box first gets the focus.
 SEARCH_LATER = """{
@@ -70,7 +73,7 @@ class Chromium:
         context = self.browser.new_context(
             **{"viewport": DESK, "reduced_motion": "reduce", **options}
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE_MS)
         if not search_at_once:
             context.add_init_script(SEARCH_LATER)
         try:

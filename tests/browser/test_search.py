@@ -51,7 +51,7 @@ def hits(page: Page, query: str) -> list[str]:
     for text, found in (("", expect(meta).not_to_have_text), (query, expect(meta).to_have_text)):
         page.locator(".md-search__input").fill(text)
         page.locator(".md-search__input").press("End")  # the search listens to keys
-        found(MATCHING, timeout=30_000)
+        found(MATCHING)
         page.wait_for_function(LISTED)
     links: list[str] = page.locator(".md-search-result__item > a").evaluate_all(
         "(links) => links.map((link) => new URL(link.href).pathname)"

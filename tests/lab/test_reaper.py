@@ -140,8 +140,8 @@ def test_ctrl_c_at_any_moment_leaves_nothing(tmp_path: Path, seconds: float) -> 
                 run.wait(seconds)
             before = runs.identities(run.pid)
             assert ended_by_ctrl_c(run) != 0
-            runs.wait_for(lambda: not runs.living(before), "every process has ended", 5)
-            runs.wait_for(lambda: not list(folder.iterdir()), "every file is gone", 5)
+            runs.wait_for(lambda: not runs.living(before), "every process has ended", 15)
+            runs.wait_for(lambda: not list(folder.iterdir()), "every file is gone", 15)
 
 
 def test_a_run_that_ends_by_itself_has_cleaned_up_before_it_returns(tmp_path: Path) -> None:

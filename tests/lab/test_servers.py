@@ -295,4 +295,4 @@ def test_signals_end_the_servers_soon(everyone: dict[str, Server]) -> None:
         with START[name]() as server:
             assert server._process is not None
             reap.send(server.pid, number)
-            assert server._process.wait(5) == 0
+            assert server._process.wait(15) == 0
