@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -39,9 +38,7 @@ def test_wheels_are_those_of_the_lock() -> None:
 @pytest.mark.slow
 def test_the_kit_is_made_once_and_complete() -> None:
     made = kit.ensure()
-    began = time.monotonic()
-    assets = kit.assets(pytest.fail)
-    assert time.monotonic() - began < 3
+    assets = kit.assets(pytest.fail)  # which would be told of another making
     described = json.loads(assets["assets/run/kit.json"])
     served = [f"{name}.gz" if name == kit.PACKED else name for name in kit.CORE]
     core = {f"assets/run/{described['pyodide']}{name}" for name in served}

@@ -172,7 +172,7 @@ export const { restart, run, stop } = engine({
   loading: "Loading Python, some 6 MB the first time…",
   elsewhere: "Download the file and run it on your machine.",
   // WebAssembly keeps what it took: a run that hit the limit leaves nothing for the next.
-  spent: (result) => result.lost || result.error?.type === "MemoryError" || result.type === "MemoryError",
+  spent: (result) => result.lost || (result.error ?? result).type === "MemoryError",
 });
 
 /** Whether tests that call asyncio.run can run in this browser. */

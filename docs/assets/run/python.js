@@ -28,6 +28,8 @@ export const ready = (py, glue, write, begun = () => {}) => {
     set.call(py, { write: (bytes) => (write(stream, bytes), bytes.length) });
   }
   py.setStdin({ error: true });
+  // WebKit ends a worker only where its program calls script, as Python does to look into this.
+  py.setInterruptBuffer([0]);
   limitFiles(py.FS);
   py.FS.mkdirTree("/glue");
   py.FS.writeFile("/glue/glue.py", glue);
